@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagetrack.h - hear every write to chosen guest pages
+ *
+ * A node is somebody interested in writes: a device that shadows a table in
+ * guest memory, a debugger, a test. It adds pages; from the moment the call
+ * returns, every write to them, by whatever path, is reported to the node
+ * with its bytes, after memory has changed, once per write, in program order
+ * per writer. Writes that cross a page are reported per page.
+ *
+ * What becomes of a protection when memory moves is the node's choice:
+ *
+ *   follow  it goes with the memory
+ *   stay    it stays at the guest page number, if there is a slot afterwards
+ *   refuse  a transaction that moves or deletes one of the node's pages
+ *           fails with -EBUSY before it has any effect
+ *
+ * A page whose place (stay) or memory (follow) is gone after a commit is
+ * tracked no more; `committed` tells how many of the node's pages went that
+ * way. A transaction that fails changes nothing: all protections stand. The
+ * node hears `flush` only as "forget translations"; it is never told that
+ * something is gone before that is certain.
+ *
+ * Callbacks run in the thread that writes or commits, outside any read
+ * section and with no lock of this library held. They may add and remove
+ * pages, read and write guest memory (a write to a tracked page is reported
+ * in turn), and unregister their own node. They must not commit a
+ * transaction; a worker thread may.
+ *
+ * Kernel counterpart: KVM's page_track.c and struct
+ * kvm_page_track_notifier_node, as the i915 driver's GVT uses them.
+ */
+#ifndef PAGETRACK_PAGETRACK_H
+#define PAGETRACK_PAGETRACK_H
+
+#include "memslot/fault.h"
+#include "memslot/memslot.h"
+
+MEMSLOT_BEGIN_DECLS
+
+struct pagetrack;
+struct pagetrack_node;
+
+enum pagetrack_policy {
+	PAGETRACK_STAY,
+	PAGETRACK_FOLLOW,
+	PAGETRACK_REFUSE,
+};
+
+/* Who wrote. */
+enum pagetrack_source_kind {
+	PAGETRACK_CPU,    /* a store, or an atomic, of vCPU `index` */
+	PAGETRACK_WALKER, /* accessed/dirty bits set by the MMU of that vCPU */
+	PAGETRACK_DEVICE, /* DMA of device `index` */
+	PAGETRACK_LOADER, /* an image loader */
+	PAGETRACK_HOST,   /* the embedder, a debugger */
+};
+
+struct pagetrack_source {
+	enum pagetrack_source_kind kind;
+	unsigned index;
+};
+
+struct pagetrack_write {
+	unsigned space;
+	gpa_t gpa;         /* of the first byte */
+	const void *bytes; /* as they are in memory now; valid in the call */
+	size_t len;        /* 1 .. 4096, within one page */
+	struct pagetrack_source source;
+};
+
+/* Any of them may be NULL. */
+struct pagetrack_ops {
+	const char *name;
+	/* May refuse the transaction: negative errno, a sentence in err. */
+	int (*prepare)(void *ctx, const struct memslot_txn *t,
+		struct memslot_error *err);
+	void (*cancel)(void *ctx, const struct memslot_txn *t);
+	void (*flush)(void *ctx, const struct memslot_txn *t);
+	/* `gone`: pages of this node that are tracked no more. */
+	void (*committed)(
+		void *ctx, const struct memslot_txn *t, uint64_t gone_pages);
+	void (*aborted)(void *ctx, const struct memslot_txn *t);
+	void (*write)(void *ctx, const struct pagetrack_write *w);
+};
+
+enum pagetrack_fault {
+	FAULT_PAGETRACK_REGISTER = FAULT_BASE_PAGETRACK,
+	FAULT_PAGETRACK_PAGE,
+	FAULT_PAGETRACK_RESERVE,
+	FAULT_PAGETRACK_PREPARE,
+};
+extern const struct fault_point pagetrack_fault_points[];
+
+/*
+ * A tracker for one map; joins it as a participant named "pagetrack".
+ * At most one per map is useful. -ENOMEM, or what memslots_join() returns.
+ */
+int pagetrack_create(
+	struct memslots *ms, struct pagetrack **out, struct memslot_error *err);
+/* All nodes must be unregistered. NULL is allowed. */
+void pagetrack_destroy(struct pagetrack *pt);
+
+/*
+ * Register a node. `ops` must outlive it; `ctx` is handed to each callback.
+ * Any thread. -EINVAL unknown policy; -ENOMEM.
+ */
+int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
+	void *ctx, enum pagetrack_policy policy, struct pagetrack_node **out,
+	struct memslot_error *err);
+
+/*
+ * Remove the node and its protections. Returns after the last callback of
+ * the node has returned; from inside a callback of the node itself, no other
+ * will start and the node is freed when that one returns. Outside a read
+ * section. NULL is allowed.
+ */
+void pagetrack_unregister(struct pagetrack_node *node);
+
+/*
+ * Track `size_pages` pages from gfn. Counted: a page added twice by a node
+ * is removed by two removals. All or nothing: on an error no page is added.
+ * Outside a read section; callbacks may call it; it does not wait for a
+ * running transaction. When it returns, no CPU writes the pages unseen.
+ *   -EINVAL     size 0, or the range wraps or passes the address limit, or
+ *               space out of range
+ *   -ENOENT     a page of the range has no slot
+ *   -EOVERFLOW  65535 counts on one page
+ *   -ENOMEM
+ */
+int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err);
+
+/*
+ * Undo one add per page. All or nothing. -EINVAL as above; -ENOENT: a page
+ * of the range is not tracked by this node.
+ */
+int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err);
+
+/* Does this node track the page? How many pages does it track? Any thread. */
+bool pagetrack_tracks(struct pagetrack_node *node, unsigned space, gfn_t gfn);
+uint64_t pagetrack_size_pages(struct pagetrack_node *node);
+
+/*
+ * For those who write guest memory: tell the nodes that track the page.
+ * Called after the bytes are in memory, outside a read section, only if
+ * memslot_page_tracked() was true inside the section that wrote. `bytes` and
+ * `len` (within one page) are what was written.
+ */
+void pagetrack_report(struct pagetrack *pt, unsigned space, gpa_t gpa,
+	const void *bytes, size_t len, struct pagetrack_source source);
+
+/*
+ * The one way for devices, loaders and debuggers to touch guest memory:
+ * copies through the slots page by page, waits for invalid slots, marks
+ * dirty and reports. `pt` may be NULL (nothing to report to). The reader is
+ * outside a section before and after. Devices may write read-only slots only
+ * with source kind LOADER or HOST.
+ *   -EFAULT  a page of the range has no slot, or is read-only for this
+ *            source; bytes before it have been copied
+ *   -EINVAL  space out of range, range wraps or passes the limit
+ */
+int pagetrack_guest_write(struct pagetrack *pt, struct memslot_reader *r,
+	unsigned space, gpa_t gpa, const void *bytes, size_t len,
+	struct pagetrack_source source);
+int pagetrack_guest_read(struct memslot_reader *r, unsigned space, gpa_t gpa,
+	void *bytes, size_t len);
+
+MEMSLOT_END_DECLS
+
+#endif
