@@ -193,7 +193,11 @@ const char *memslot_order_name(const struct memslot_order *order);
 bool memslot_order_flush_forgets(const struct memslot_order *order);
 
 const struct memslot_platform *memslots_platform(const struct memslots *ms);
+/* Grows by one with each commit that changed something. Any thread. */
 uint64_t memslots_generation(const struct memslots *ms);
+unsigned memslots_spaces(const struct memslots *ms);
+/* Has an undo been refused? Then the machine must stop. Any thread. */
+bool memslots_broken(const struct memslots *ms);
 
 /* ---- reading --------------------------------------------------------- */
 
@@ -213,7 +217,7 @@ struct memslot_reader {
 	MEMSLOT_ALIGNED(64) MEMSLOT_ATOMIC(uint64_t) epoch; /* 0: outside */
 	const struct memslot *last;                         /* last hit */
 	const struct memslot_set *set;
-	uint64_t last_generation;
+	uint64_t last_generation; /* of the set that `last` is from */
 	struct memslots *ms;
 	MEMSLOT_ATOMIC(uint32_t) asked; /* somebody waits for this reader */
 	/* cold */
@@ -282,7 +286,8 @@ const struct memslot *memslot_next(
 /*
  * The slot for an access, entering the section: enters, looks gfn up and, as
  * long as the slot is invalid, leaves, waits and retries. The reader is
- * inside a section when this returns, also when it returns NULL (no slot).
+ * inside a section when this returns, also when it returns NULL: there is no
+ * slot, or the machine is broken (memslots_broken()) and must stop.
  */
 const struct memslot *memslot_enter_at(
 	struct memslot_reader *r, unsigned space, gfn_t gfn);
@@ -394,6 +399,9 @@ struct memslot_change {
 const struct memslot_change *memslot_txn_changes(
 	const struct memslot_txn *t, size_t *count);
 const struct memslot_order *memslot_txn_order(const struct memslot_txn *t);
+/* The slot that will hold gfn if the transaction commits, or NULL. */
+const struct memslot *memslot_txn_find(
+	const struct memslot_txn *t, unsigned space, gfn_t gfn);
 
 /*
  * A participant takes part in every transaction. Any callback may be NULL.
@@ -436,10 +444,16 @@ struct memslot_participant_ops {
 	 * Not part of a transaction: withdraw write permission from cached
 	 * translations of these pages (tracking starts, dirty log re-armed).
 	 * When it returns no CPU writes them without a slow path. Any thread
-	 * outside a read section; no lock of this library is held.
+	 * outside a read section; a harvest calls it with the transaction
+	 * lock held.
 	 */
 	void (*protect)(
 		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
+	/*
+	 * An undo was refused: what the backend maps is not known any more.
+	 * A CPU backend stops its CPUs; memslots_broken() is true from now on.
+	 */
+	void (*broken)(void *ctx);
 };
 
 struct memslot_participant {
@@ -467,19 +481,22 @@ void memslots_protect(
 
 /*
  * Make sure the slot's memory has a count array, 2 bytes a page. -ENOMEM.
- * The four functions below want one lock of the caller's held by all who
+ * The functions below want one lock of the caller's held by all who
  * change the counts of this map; readers of the counts need none.
  */
-int memslot_track_reserve(
-	struct memslots *ms, struct memslot *s, struct memslot_error *err);
+int memslot_track_reserve(struct memslots *ms, const struct memslot *s,
+	struct memslot_error *err);
 /*
  * Count a page up or down; gfn lies in the slot and the array is reserved.
  * Up returns -EOVERFLOW at 65535, down -EINVAL at 0: nothing has changed.
  */
-int memslot_track_up(struct memslot *s, gfn_t gfn);
-int memslot_track_down(struct memslot *s, gfn_t gfn);
-/* All counts to zero, and their part of the large-page map. */
-void memslot_track_clear(struct memslot *s);
+int memslot_track_up(const struct memslot *s, gfn_t gfn);
+int memslot_track_down(const struct memslot *s, gfn_t gfn);
+/*
+ * Advance *gfn to the first tracked page at or after it; false: there is
+ * none in the slot. Costs nothing for a slot without tracked pages.
+ */
+bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn);
 
 /* ---- dirty log -------------------------------------------------------- */
 

@@ -103,7 +103,8 @@ void pagetrack_destroy(struct pagetrack *pt);
 
 /*
  * Register a node. `ops` must outlive it; `ctx` is handed to each callback.
- * Any thread. -EINVAL unknown policy; -ENOMEM.
+ * Any thread. -EINVAL unknown policy; -ENOSPC there are
+ * PAGETRACK_NODES_MAX nodes; -ENOMEM.
  */
 int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
 	void *ctx, enum pagetrack_policy policy, struct pagetrack_node **out,
@@ -142,14 +143,41 @@ int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 bool pagetrack_tracks(struct pagetrack_node *node, unsigned space, gfn_t gfn);
 uint64_t pagetrack_size_pages(struct pagetrack_node *node);
 
+/* ---- for those who write guest memory ---------------------------------- */
+
+#define PAGETRACK_NODES_MAX 64
+
+/* A running callback, or one that is about to run. Private. */
+struct pagetrack_pin {
+	struct pagetrack_pin *next;
+	struct pagetrack_node *node;
+	uintptr_t thread;
+};
+
+/* Who must hear of one write. On the writer's stack. Private. */
+struct pagetrack_hold {
+	unsigned count;
+	struct pagetrack_pin pin[PAGETRACK_NODES_MAX];
+};
+
 /*
- * For those who write guest memory: tell the nodes that track the page.
- * Called after the bytes are in memory, outside a read section, only if
- * memslot_page_tracked() was true inside the section that wrote. `bytes` and
- * `len` (within one page) are what was written.
+ * A write to a tracked page takes three steps:
+ *
+ *	inside the read section, after the bytes are in memory, and only if
+ *	memslot_page_tracked() says so:    pagetrack_hold(pt, &h, space, gfn);
+ *	outside it:                        pagetrack_report(pt, &h, ...);
+ *
+ * The hold notes who tracks the page while it cannot move; without it, a
+ * move between the write and the report would make the nodes hard to find.
+ * Each hold must be followed by exactly one report; in between the thread
+ * must not wait for anything. `bytes` and `len` (1 .. 4096, within the page)
+ * are what was written at `gpa`.
  */
-void pagetrack_report(struct pagetrack *pt, unsigned space, gpa_t gpa,
-	const void *bytes, size_t len, struct pagetrack_source source);
+void pagetrack_hold(struct pagetrack *pt, struct pagetrack_hold *h,
+	unsigned space, gfn_t gfn);
+void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
+	unsigned space, gpa_t gpa, const void *bytes, size_t len,
+	struct pagetrack_source source);
 
 /*
  * The one way for devices, loaders and debuggers to touch guest memory:

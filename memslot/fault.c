@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* fault.c - counting up to the failure that was asked for */
+#include "memslot/internal.h"
+
+const struct fault_point memslot_fault_points[] = {
+	{FAULT_TXN_BEGIN, "txn.begin", "memory for a transaction"},
+	{FAULT_TXN_RECORD, "txn.record", "memory for its operations"},
+	{FAULT_VALIDATE_PLAN, "validate.plan", "memory for the layout's copy"},
+	{FAULT_VALIDATE_SLOT, "validate.slot", "memory for a new slot"},
+	{FAULT_VALIDATE_NODE, "validate.node", "memory for an index node"},
+	{FAULT_VALIDATE_SET, "validate.set", "memory for the new set"},
+	{FAULT_PREPARE_DIRTY, "prepare.dirty", "a dirty bitmap"},
+	{FAULT_PREPARE_TRACK, "prepare.track", "write-track state"},
+	{FAULT_PREPARE_LARGE, "prepare.large", "a large-page map"},
+	{FAULT_PREPARE_PARTICIPANT, "prepare.participant",
+		"a participant that refuses"},
+	{FAULT_APPLY_PARTICIPANT, "apply.participant",
+		"a backend that refuses"},
+	{FAULT_UNDO_PARTICIPANT, "undo.participant",
+		"a backend that refuses to undo (breaks the machine)"},
+	{FAULT_TRACK_RESERVE, "track.reserve", "write-track counts"},
+	{FAULT_HARVEST, "harvest", "memory for a harvest"},
+	{0, NULL, NULL},
+};
+
+void fault_arm(
+	struct fault_plan *p, unsigned point, uint64_t nth, bool persistent)
+{
+	p->point = point;
+	p->nth = nth;
+	p->persistent = persistent;
+	atomic_store(&p->seen, 0);
+	atomic_store(&p->fired, 0);
+	atomic_store(&p->last, 0);
+}
+
+bool fault_hit(struct fault_plan *p, unsigned point)
+{
+	uint64_t n;
+
+	if (p->nth == 0 || (p->point != FAULT_ANY && p->point != point))
+		return false;
+	n = atomic_fetch_add(&p->seen, 1) + 1;
+	if (n != p->nth && !(p->persistent && n > p->nth))
+		return false;
+	atomic_fetch_add(&p->fired, 1);
+	atomic_store(&p->last, point);
+	return true;
+}
+
+void memslots_set_faults(struct memslots *ms, struct fault_plan *plan)
+{
+	ms->faults = plan;
+}
+
+struct fault_plan *memslots_faults(const struct memslots *ms)
+{
+	return ms->faults;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* internal.h - what the files of memslot/ share with each other only */
+#ifndef MEMSLOT_INTERNAL_H
+#define MEMSLOT_INTERNAL_H
+
+#include "memslot/error.h"
+#include "memslot/fault.h"
+#include "memslot/lock.h"
+#include "memslot/map.h"
+#include "memslot/memslot.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- the map ---------------------------------------------------------- */
+
+/*
+ * One version of the map. Three indexes over the same slots; keys carry the
+ * address space, so that one transaction can span spaces.
+ */
+struct memslot_set {
+	uint64_t generation;
+	struct map_node *by_gfn;  /* gfn_key */
+	struct map_node *by_id;   /* id_key */
+	struct map_node *by_host; /* host_key; intervals may overlap */
+};
+
+struct memslots {
+	const struct memslot_platform *pf;
+	_Atomic(struct memslot_set *) set;
+	/* readers: what they touch when they enter, meet invalid slots */
+	_Atomic(uint64_t) epoch;
+	_Atomic(uint32_t) window;  /* odd: some slot is invalid */
+	_Atomic(uint32_t) waiting; /* readers that sleep on `window` */
+
+	struct memslot_lock readers_lock; /* `readers`, grace periods */
+	struct memslot_reader *readers;
+
+	struct memslot_lock txn_lock; /* one transaction, join, harvest */
+	_Atomic(uintptr_t) owner;     /* the thread that holds txn_lock */
+	_Atomic(uint64_t) generation; /* of the published set */
+	uint64_t edits;               /* numbers given to map edits */
+	_Atomic(bool) broken;
+	struct memslot_lock list_lock; /* `participants` against protect */
+	struct memslot_participant *participants;
+
+	unsigned spaces;
+	const struct memslot_order *order;
+	struct fault_plan *faults;
+};
+
+static inline uint64_t gfn_key(unsigned space, gfn_t gfn)
+{
+	return (uint64_t)space << 40 | gfn;
+}
+
+static inline uint64_t id_key(unsigned space, unsigned id)
+{
+	return (uint64_t)space << 15 | id;
+}
+
+/* Host page number, then space and id: unique although hosts may repeat. */
+#define HOST_KEY_SHIFT 19
+static inline uint64_t host_key(const void *host, uint64_t low)
+{
+	return ((uint64_t)(uintptr_t)host >> MEMSLOT_PAGE_SHIFT)
+		       << HOST_KEY_SHIFT |
+	       low;
+}
+
+static inline void *ms_alloc(struct memslots *ms, unsigned point, size_t size)
+{
+	if (FAULT(ms->faults, point))
+		return NULL;
+	return ms->pf->alloc(ms->pf->ctx, size);
+}
+
+static inline void ms_free(struct memslots *ms, void *p)
+{
+	if (p)
+		ms->pf->free(ms->pf->ctx, p);
+}
+
+/* Take the transaction lock; -EDEADLK if this thread already has it. */
+int ms_lock_txn(struct memslots *ms, struct memslot_error *err);
+void ms_unlock_txn(struct memslots *ms);
+
+/* The published set; only while the transaction lock is held. */
+static inline struct memslot_set *ms_set(struct memslots *ms)
+{
+	return atomic_load_explicit(&ms->set, memory_order_relaxed);
+}
+
+/* ---- per-page state (meta.c) ------------------------------------------ */
+
+/* Shared by all versions of a slot that have the same memory. */
+struct memslot_dirty {
+	_Atomic(uint32_t) refs;
+	uint64_t size_pages;
+	_Atomic(uint64_t) bits[]; /* page k of the slot is bit k */
+};
+
+struct memslot_track {
+	_Atomic(uint32_t) refs;
+	_Atomic(uint64_t) tracked_pages;     /* with a count above 0 */
+	_Atomic(_Atomic(uint16_t) *) counts; /* NULL until reserved */
+};
+
+/* Counts of reasons against a large page, one per 2 MiB frame touched. */
+struct memslot_large {
+	_Atomic(uint32_t) refs;
+	uint64_t frames;
+	_Atomic(uint32_t) disallow[];
+};
+
+static inline uint64_t dirty_words(uint64_t size_pages)
+{
+	return (size_pages + 63) / 64;
+}
+
+/*
+ * Per-page state for a new version `to` of a slot: shared with `from` where
+ * the change keeps it, new where it does not. from may be NULL. -ENOMEM.
+ */
+int meta_prepare(struct memslots *ms, const struct memslot *from,
+	struct memslot *to, enum memslot_change_kind kind,
+	struct memslot_error *err);
+/* Let go of the slot's per-page state and free the slot. NULL is allowed. */
+void slot_free(struct memslots *ms, struct memslot *s);
+void meta_mark_all_dirty(struct memslot *s);
+void dirty_unref(struct memslots *ms, struct memslot_dirty *d);
+
+/* ---- transactions ------------------------------------------------------ */
+
+enum memslot_op_kind {
+	MEMSLOT_OP_CREATE,
+	MEMSLOT_OP_DELETE,
+	MEMSLOT_OP_MOVE,
+	MEMSLOT_OP_FLAGS,
+};
+
+struct memslot_op {
+	enum memslot_op_kind kind;
+	struct memslot_config c; /* fields the kind does not use are 0 */
+	enum memslot_move_dirty dirty;
+};
+
+/* What validation works on: the layout's copy, one entry per named slot. */
+struct memslot_plan {
+	struct memslot_config c; /* as the operations so far would have it */
+	struct memslot *from;    /* the published slot or NULL */
+	bool exists;
+	bool fresh; /* created by this transaction: nothing is carried over */
+	bool keep;  /* the last move said MEMSLOT_MOVE_KEEP */
+	unsigned op;
+};
+
+struct memslot_txn {
+	struct memslots *ms;
+	const struct memslot_order *order;
+	struct memslot_error *err; /* never NULL during a commit */
+
+	struct memslot_op *ops;
+	unsigned op_count, op_room;
+	bool record_failed;
+
+	struct memslot_plan *plans; /* one per slot named */
+	unsigned plan_count;
+	uint32_t *plan_hash; /* id_key -> index + 1 into plans */
+	uint32_t hash_mask;
+
+	struct memslot_change *changes;
+	size_t change_count;
+
+	struct map_edit edit;
+	struct memslot_set *set; /* to be published */
+
+	bool swapped_out; /* what a failure has to take back */
+	uint64_t pause_start_ns;
+	uint64_t pause_ns;
+};
+
+/* validate.c: plans, changes, and through layout.c the new set. */
+int txn_validate(struct memslot_txn *t);
+/* layout.c: slots and indexes of the end state. */
+int layout_build(struct memslot_txn *t);
+void layout_drop(struct memslot_txn *t);
+
+const char *memslot_op_name(enum memslot_op_kind kind);
+
+/* "operation 2 (move) on slot 5 of space 0", for the start of a sentence */
+#define OP_FMT "operation %u (%s) on slot %u of space %u: "
+#define OP_ARGS(n, op) \
+	(n), memslot_op_name((op)->kind), (op)->c.id, (op)->c.space
+
+typedef unsigned long long ull; /* what %llx takes */
+
+#endif

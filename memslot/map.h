@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.h - an ordered map from disjointly keyed intervals to pointers
+ *
+ * A B+tree that is never changed in place once published: an edit copies the
+ * path it changes and leaves the old version whole for those who still read
+ * it. An edit may change nodes that it made itself. Everything it made is on
+ * one list, everything it replaced on another, so that it can be dropped or
+ * finished without walking a tree.
+ *
+ * Each entry is [key, end) -> value with a unique key. Nodes also know the
+ * greatest end below them, which makes "all intervals that hold a point" a
+ * search and not a scan even where intervals overlap (host addresses).
+ *
+ * Costs: lookup O(log n); insert, remove, replace copy at most one path,
+ * MAP_FANOUT entries per level.
+ */
+#ifndef MEMSLOT_MAP_H
+#define MEMSLOT_MAP_H
+
+#include "memslot/fault.h"
+#include "memslot/memslot.h"
+
+#define MAP_FANOUT 16
+
+struct map_node {
+	uint16_t count;
+	uint16_t level;           /* 0: leaf */
+	bool dropped;             /* made and replaced by the same edit */
+	uint64_t edit;            /* number of the edit that made it */
+	struct map_node *link;    /* on the edit's made or replaced list */
+	uint64_t key[MAP_FANOUT]; /* leaf: key; else the smallest below */
+	uint64_t end[MAP_FANOUT]; /* leaf: end; else the greatest below */
+	void *ptr[MAP_FANOUT];    /* leaf: value; else a node */
+};
+
+struct map_edit {
+	const struct memslot_platform *pf;
+	struct fault_plan *faults;
+	uint64_t number; /* unlike that of every earlier edit */
+	struct map_node *made;
+	struct map_node *replaced;
+};
+
+/*
+ * Edits: 0, or -ENOMEM, after which the edit can only be dropped. Inserting
+ * a key that exists, and removing or replacing one that does not, is -EINVAL.
+ * *root NULL is the empty map.
+ */
+int map_insert(struct map_edit *e, struct map_node **root, uint64_t key,
+	uint64_t end, void *value);
+int map_remove(struct map_edit *e, struct map_node **root, uint64_t key);
+int map_replace(struct map_edit *e, struct map_node **root, uint64_t key,
+	uint64_t end, void *value);
+
+/* The edit will not be published: free what it made. */
+void map_edit_drop(struct map_edit *e);
+/* The edit has been published and no reader is left: free what it replaced. */
+void map_edit_finish(struct map_edit *e);
+
+/* The value whose interval holds `key`, among intervals that are disjoint. */
+void *map_find(const struct map_node *root, uint64_t key);
+/* The value with the smallest key >= `key`; NULL: none. */
+void *map_ceiling(const struct map_node *root, uint64_t key);
+/*
+ * The value with the smallest key in [from, limit] whose end is > point;
+ * NULL: none. Intervals may overlap.
+ */
+void *map_stab(const struct map_node *root, uint64_t from, uint64_t limit,
+	uint64_t point);
+
+/* Free all nodes; values are the caller's. */
+void map_free(const struct memslot_platform *pf, struct map_node *root);
+
+/* Sorted, keys and ends of parents right, no empty node. For tests. */
+bool map_check(const struct map_node *root);
+
+#endif

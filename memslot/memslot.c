@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memslot.c - life of a map, its locks and participants
+ */
+#include "memslot/internal.h"
+
+int memslots_create(const struct memslot_platform *pf, unsigned spaces,
+	struct memslots **out, struct memslot_error *err)
+{
+	struct memslots *ms;
+	struct memslot_set *set;
+
+	if (spaces == 0 || spaces > MEMSLOT_SPACES_MAX)
+		return memslot_fail(err, -EINVAL,
+			"%u address spaces asked for; 1 to %u are possible",
+			spaces, MEMSLOT_SPACES_MAX);
+	ms = pf->alloc(pf->ctx, sizeof(*ms));
+	set = pf->alloc(pf->ctx, sizeof(*set));
+	if (!ms || !set) {
+		if (ms)
+			pf->free(pf->ctx, ms);
+		if (set)
+			pf->free(pf->ctx, set);
+		return memslot_fail(err, -ENOMEM, "no memory for a memory map");
+	}
+	ms->pf = pf;
+	ms->spaces = spaces;
+	ms->order = &memslot_order_ours;
+	atomic_init(&ms->epoch, 1); /* 0 means: outside */
+	atomic_init(&ms->set, set);
+	*out = ms;
+	return 0;
+}
+
+void memslots_destroy(struct memslots *ms)
+{
+	struct memslot_set *set;
+	struct memslot *s;
+	uint64_t id = 0;
+
+	if (!ms)
+		return;
+	set = ms_set(ms);
+	while ((s = map_ceiling(set->by_id, id))) {
+		id = id_key(s->space, s->id) + 1;
+		slot_free(ms, s);
+	}
+	map_free(ms->pf, set->by_gfn);
+	map_free(ms->pf, set->by_id);
+	map_free(ms->pf, set->by_host);
+	ms_free(ms, set);
+	ms_free(ms, ms);
+}
+
+void memslots_set_order(struct memslots *ms, const struct memslot_order *order)
+{
+	ms->order = order;
+}
+
+const struct memslot_platform *memslots_platform(const struct memslots *ms)
+{
+	return ms->pf;
+}
+
+/* Kept outside the set too, since looking into a set takes a section. */
+uint64_t memslots_generation(const struct memslots *ms)
+{
+	return atomic_load(&ms->generation);
+}
+
+unsigned memslots_spaces(const struct memslots *ms)
+{
+	return ms->spaces;
+}
+
+bool memslots_broken(const struct memslots *ms)
+{
+	return atomic_load(&ms->broken);
+}
+
+/* ---- the transaction lock --------------------------------------------------
+ */
+
+int ms_lock_txn(struct memslots *ms, struct memslot_error *err)
+{
+	uintptr_t self = ms->pf->self(ms->pf->ctx);
+
+	/* Only this thread can have stored its own name. */
+	if (atomic_load_explicit(&ms->owner, memory_order_relaxed) == self)
+		return memslot_fail(err, -EDEADLK,
+			"called from a callback of a running transaction");
+	memslot_lock(&ms->txn_lock, ms->pf);
+	atomic_store_explicit(&ms->owner, self, memory_order_relaxed);
+	return 0;
+}
+
+void ms_unlock_txn(struct memslots *ms)
+{
+	atomic_store_explicit(&ms->owner, 0, memory_order_relaxed);
+	memslot_unlock(&ms->txn_lock, ms->pf);
+}
+
+/* ---- participants
+ * ------------------------------------------------------------ */
+
+int memslots_join(struct memslots *ms, struct memslot_participant *p)
+{
+	struct memslot_participant **at = &ms->participants;
+	int r = ms_lock_txn(ms, NULL);
+
+	if (r)
+		return r;
+	memslot_lock(&ms->list_lock, ms->pf);
+	while (*at)
+		at = &(*at)->next;
+	p->next = NULL;
+	*at = p;
+	memslot_unlock(&ms->list_lock, ms->pf);
+	ms_unlock_txn(ms);
+	return 0;
+}
+
+int memslots_quit(struct memslots *ms, struct memslot_participant *p)
+{
+	struct memslot_participant **at = &ms->participants;
+	int r = ms_lock_txn(ms, NULL);
+
+	if (r)
+		return r;
+	memslot_lock(&ms->list_lock, ms->pf);
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+	memslot_unlock(&ms->list_lock, ms->pf);
+	ms_unlock_txn(ms);
+	return 0;
+}
+
+void memslots_protect(
+	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages)
+{
+	memslot_lock(&ms->list_lock, ms->pf);
+	for (struct memslot_participant *p = ms->participants; p; p = p->next)
+		if (p->ops->protect)
+			p->ops->protect(p->ctx, space, gfn, size_pages);
+	memslot_unlock(&ms->list_lock, ms->pf);
+}
+
+/* ---- one operation, one transaction
+ * --------------------------------------------- */
+
+int memslots_create_slot(struct memslots *ms, const struct memslot_config *c,
+	struct memslot_error *err)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(ms, &t, err);
+
+	if (r)
+		return r;
+	memslot_create(t, c);
+	return memslot_commit(t, NULL, err);
+}
+
+int memslots_delete_slot(struct memslots *ms, unsigned space, unsigned id,
+	struct memslot_error *err)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(ms, &t, err);
+
+	if (r)
+		return r;
+	memslot_delete(t, space, id);
+	return memslot_commit(t, NULL, err);
+}
+
+int memslots_move_slot(struct memslots *ms, unsigned space, unsigned id,
+	gpa_t gpa, enum memslot_move_dirty dirty, struct memslot_error *err)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(ms, &t, err);
+
+	if (r)
+		return r;
+	memslot_move(t, space, id, gpa, dirty);
+	return memslot_commit(t, NULL, err);
+}
+
+int memslots_set_slot_flags(struct memslots *ms, unsigned space, unsigned id,
+	uint32_t flags, struct memslot_error *err)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(ms, &t, err);
+
+	if (r)
+		return r;
+	memslot_set_flags(t, space, id, flags);
+	return memslot_commit(t, NULL, err);
+}

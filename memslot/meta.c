@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * meta.c - per-page state: dirty bits, write-track counts, large pages
+ *
+ * State belongs to memory, not to addresses: dirty bits are indexed by page
+ * within the slot and shared by every version of it, so that a move carries
+ * them along and a failed move has nothing to restore. Track counts and the
+ * large-page map depend on where the slot is and who stays there, so a moved
+ * slot gets new ones; whoever counts fills them in (`adopt`).
+ */
+#include "memslot/internal.h"
+
+/* ---- references -------------------------------------------------------- */
+
+static void ref(_Atomic(uint32_t) *refs)
+{
+	atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+}
+
+/* True for the last one. */
+static bool unref(_Atomic(uint32_t) *refs)
+{
+	return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
+void dirty_unref(struct memslots *ms, struct memslot_dirty *d)
+{
+	if (d && unref(&d->refs))
+		ms_free(ms, d);
+}
+
+static void track_unref(struct memslots *ms, struct memslot_track *t)
+{
+	if (t && unref(&t->refs)) {
+		ms_free(ms, (void *)atomic_load(&t->counts));
+		ms_free(ms, t);
+	}
+}
+
+static void large_unref(struct memslots *ms, struct memslot_large *l)
+{
+	if (l && unref(&l->refs))
+		ms_free(ms, l);
+}
+
+void slot_free(struct memslots *ms, struct memslot *s)
+{
+	if (!s)
+		return;
+	dirty_unref(ms, s->dirty);
+	track_unref(ms, s->track);
+	large_unref(ms, s->large);
+	ms_free(ms, s);
+}
+
+/* ---- large pages ------------------------------------------------------- */
+
+static uint64_t large_frame(gfn_t gfn)
+{
+	return gfn >> MEMSLOT_LARGE_SHIFT;
+}
+
+/* How many 2 MiB frames the slot touches: depends on where it begins. */
+static uint64_t large_frames(const struct memslot *s)
+{
+	gfn_t last = s->base_gfn + s->size_pages - 1;
+
+	return large_frame(last) - large_frame(s->base_gfn) + 1;
+}
+
+static bool large_aligned(uint64_t page)
+{
+	return (page & (MEMSLOT_LARGE_PAGES - 1)) == 0;
+}
+
+static struct memslot_large *large_new(
+	struct memslots *ms, const struct memslot *s)
+{
+	uint64_t host_page = (uint64_t)(uintptr_t)s->host >> MEMSLOT_PAGE_SHIFT;
+	uint64_t frames = large_frames(s);
+	struct memslot_large *l = ms_alloc(ms, FAULT_PREPARE_LARGE,
+		sizeof(*l) + frames * sizeof(l->disallow[0]));
+
+	if (!l)
+		return NULL;
+	l->refs = 1;
+	l->frames = frames;
+	if (!large_aligned(s->base_gfn))
+		l->disallow[0]++;
+	if (!large_aligned(s->base_gfn + s->size_pages))
+		l->disallow[frames - 1]++;
+	if (!large_aligned(s->base_gfn ^ host_page))
+		for (uint64_t i = 0; i < frames; i++)
+			l->disallow[i]++;
+	return l;
+}
+
+static _Atomic(uint32_t) *large_of(const struct memslot *s, gfn_t gfn)
+{
+	return &s->large->disallow[large_frame(gfn) - large_frame(s->base_gfn)];
+}
+
+bool memslot_large_ok(const struct memslot *s, gfn_t gfn)
+{
+	return atomic_load(large_of(s, gfn)) == 0;
+}
+
+/* ---- write-track counts ------------------------------------------------ */
+
+static struct memslot_track *track_new(struct memslots *ms)
+{
+	struct memslot_track *t = ms_alloc(ms, FAULT_PREPARE_TRACK, sizeof(*t));
+
+	if (t)
+		t->refs = 1;
+	return t;
+}
+
+static _Atomic(uint16_t) *track_of(const struct memslot *s, gfn_t gfn)
+{
+	_Atomic(uint16_t) *counts =
+		atomic_load_explicit(&s->track->counts, memory_order_acquire);
+
+	return counts ? counts + (gfn - s->base_gfn) : NULL;
+}
+
+bool memslot_page_tracked(const struct memslot *s, gfn_t gfn)
+{
+	_Atomic(uint16_t) *count = track_of(s, gfn);
+
+	return count && atomic_load(count) != 0;
+}
+
+int memslot_track_reserve(
+	struct memslots *ms, const struct memslot *s, struct memslot_error *err)
+{
+	_Atomic(uint16_t) *counts;
+
+	if (atomic_load(&s->track->counts))
+		return 0;
+	counts = ms_alloc(ms, FAULT_TRACK_RESERVE,
+		(size_t)s->size_pages * sizeof(*counts));
+	if (!counts)
+		return memslot_fail(err, -ENOMEM,
+			"slot %u of space %u: no memory for the track counts "
+			"of %llu pages",
+			s->id, s->space, (unsigned long long)s->size_pages);
+	atomic_store_explicit(&s->track->counts, counts, memory_order_release);
+	return 0;
+}
+
+int memslot_track_up(const struct memslot *s, gfn_t gfn)
+{
+	_Atomic(uint16_t) *count = track_of(s, gfn);
+
+	if (*count == UINT16_MAX)
+		return -EOVERFLOW;
+	/* The first reason forbids the large page before it protects. */
+	if (*count == 0) {
+		atomic_fetch_add(large_of(s, gfn), 1);
+		atomic_fetch_add(&s->track->tracked_pages, 1);
+	}
+	atomic_fetch_add(count, 1);
+	return 0;
+}
+
+int memslot_track_down(const struct memslot *s, gfn_t gfn)
+{
+	_Atomic(uint16_t) *count = track_of(s, gfn);
+
+	if (!count || *count == 0)
+		return -EINVAL;
+	if (atomic_fetch_sub(count, 1) == 1) {
+		atomic_fetch_sub(large_of(s, gfn), 1);
+		atomic_fetch_sub(&s->track->tracked_pages, 1);
+	}
+	return 0;
+}
+
+bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn)
+{
+	if (atomic_load(&s->track->tracked_pages) == 0)
+		return false;
+	for (; memslot_contains(s, *gfn); ++*gfn)
+		if (memslot_page_tracked(s, *gfn))
+			return true;
+	return false;
+}
+
+/* ---- dirty bits -------------------------------------------------------- */
+
+static struct memslot_dirty *dirty_new(struct memslots *ms, uint64_t size_pages)
+{
+	struct memslot_dirty *d = ms_alloc(ms, FAULT_PREPARE_DIRTY,
+		sizeof(*d) + dirty_words(size_pages) * sizeof(d->bits[0]));
+
+	if (d) {
+		d->refs = 1;
+		d->size_pages = size_pages;
+	}
+	return d;
+}
+
+void memslot_mark_dirty(const struct memslot *s, gfn_t gfn)
+{
+	uint64_t page = gfn - s->base_gfn;
+
+	if (s->dirty)
+		atomic_fetch_or(
+			&s->dirty->bits[page / 64], (uint64_t)1 << page % 64);
+}
+
+bool memslot_page_dirty(const struct memslot *s, gfn_t gfn)
+{
+	uint64_t page = gfn - s->base_gfn;
+
+	return s->dirty &&
+	       (atomic_load(&s->dirty->bits[page / 64]) >> page % 64 & 1);
+}
+
+void meta_mark_all_dirty(struct memslot *s)
+{
+	struct memslot_dirty *d = s->dirty;
+
+	for (uint64_t i = 0; d && i < dirty_words(d->size_pages); i++) {
+		uint64_t left = d->size_pages - i * 64;
+
+		atomic_store(&d->bits[i],
+			left >= 64 ? UINT64_MAX : ((uint64_t)1 << left) - 1);
+	}
+}
+
+/* ---- a new version ------------------------------------------------------ */
+
+int meta_prepare(struct memslots *ms, const struct memslot *from,
+	struct memslot *to, enum memslot_change_kind kind,
+	struct memslot_error *err)
+{
+	bool same_memory =
+		kind == MEMSLOT_CHANGE_MOVE || kind == MEMSLOT_CHANGE_FLAGS;
+
+	if ((to->flags & MEMSLOT_LOG_DIRTY) && same_memory && from->dirty) {
+		to->dirty = from->dirty;
+		ref(&to->dirty->refs);
+	} else if (to->flags & MEMSLOT_LOG_DIRTY) {
+		to->dirty = dirty_new(ms, to->size_pages);
+		if (!to->dirty)
+			goto no_memory;
+	}
+	if (kind == MEMSLOT_CHANGE_FLAGS) {
+		to->track = from->track;
+		to->large = from->large;
+		ref(&to->track->refs);
+		ref(&to->large->refs);
+		return 0;
+	}
+	to->track = track_new(ms);
+	if (!to->track)
+		goto no_memory;
+	to->large = large_new(ms, to);
+	if (!to->large)
+		goto no_memory;
+	return 0;
+
+no_memory:
+	return memslot_fail(err, -ENOMEM,
+		"slot %u of space %u: no memory for the metadata of %llu "
+		"pages",
+		to->id, to->space, (unsigned long long)to->size_pages);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reader.c - read sections, grace periods, lookups
+ *
+ * A reader announces itself by storing the current epoch into its own cache
+ * line and withdraws by storing 0. A grace period advances the epoch and
+ * waits until every reader is either outside or has entered under the new
+ * one. Two orders make this right, both by sequentially consistent accesses:
+ *
+ *   reader: store own epoch,   then load the published set
+ *   writer: publish the set,   then load each reader's epoch
+ *
+ * so that a writer that sees a reader outside knows that the reader, should
+ * it enter now, will see what was published before; and
+ *
+ *   reader: store epoch 0,     then load `asked`
+ *   writer: store asked 1,     then load the reader's epoch
+ *
+ * so that either the writer sees the reader gone or the reader sees that it
+ * has to wake the writer.
+ */
+#include "memslot/internal.h"
+
+/* How often to look before sleeping: a section without a kick is short. */
+#define GRACE_SPINS 200
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+void memslot_reader_init(struct memslot_reader *r, struct memslots *ms,
+	void (*kick)(void *ctx), void *kick_ctx)
+{
+	memset(r, 0, sizeof(*r));
+	r->ms = ms;
+	r->kick = kick;
+	r->kick_ctx = kick_ctx;
+	memslot_lock(&ms->readers_lock, ms->pf);
+	r->next = ms->readers;
+	ms->readers = r;
+	memslot_unlock(&ms->readers_lock, ms->pf);
+}
+
+void memslot_reader_fini(struct memslot_reader *r)
+{
+	struct memslots *ms = r->ms;
+
+	memslot_lock(&ms->readers_lock, ms->pf);
+	for (struct memslot_reader **at = &ms->readers; *at; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			break;
+		}
+	memslot_unlock(&ms->readers_lock, ms->pf);
+}
+
+void memslot_enter(struct memslot_reader *r)
+{
+	struct memslots *ms = r->ms;
+
+	atomic_store(&r->epoch, atomic_load(&ms->epoch));
+	r->set = atomic_load(&ms->set);
+	/* The last hit is a slot of another set: it may have been freed. */
+	if (r->set->generation != r->last_generation) {
+		r->last = NULL;
+		r->last_generation = r->set->generation;
+	}
+}
+
+void memslot_leave(struct memslot_reader *r)
+{
+	const struct memslot_platform *pf = r->ms->pf;
+
+	atomic_store(&r->epoch, 0);
+	if (atomic_load(&r->asked)) {
+		atomic_store(&r->asked, 0);
+		pf->wake(pf->ctx, &r->asked);
+	}
+}
+
+void memslot_wait_valid(struct memslot_reader *r)
+{
+	struct memslots *ms = r->ms;
+	uint32_t seen;
+
+	atomic_fetch_add(&ms->waiting, 1);
+	while ((seen = atomic_load(&ms->window)) & 1)
+		ms->pf->wait(ms->pf->ctx, &ms->window, seen);
+	atomic_fetch_sub(&ms->waiting, 1);
+}
+
+static bool reader_passed(struct memslot_reader *r, uint64_t epoch)
+{
+	uint64_t seen = atomic_load(&r->epoch);
+
+	return seen == 0 || seen >= epoch;
+}
+
+static void wait_for_reader(
+	struct memslots *ms, struct memslot_reader *r, uint64_t epoch)
+{
+	if (reader_passed(r, epoch))
+		return;
+	if (r->kick)
+		r->kick(r->kick_ctx);
+	for (unsigned i = 0; i < GRACE_SPINS; i++) {
+		if (reader_passed(r, epoch))
+			return;
+		relax();
+	}
+	for (;;) {
+		atomic_store(&r->asked, 1);
+		if (reader_passed(r, epoch))
+			return;
+		ms->pf->wait(ms->pf->ctx, &r->asked, 1);
+	}
+}
+
+void memslots_synchronize(struct memslots *ms)
+{
+	uint64_t epoch;
+
+	memslot_lock(&ms->readers_lock, ms->pf);
+	epoch = atomic_fetch_add(&ms->epoch, 1) + 1;
+	for (struct memslot_reader *r = ms->readers; r; r = r->next)
+		wait_for_reader(ms, r, epoch);
+	memslot_unlock(&ms->readers_lock, ms->pf);
+}
+
+/* ---- lookups ------------------------------------------------------------ */
+
+const struct memslot *memslot_search(
+	struct memslot_reader *r, unsigned space, gfn_t gfn)
+{
+	const struct memslot *s;
+
+	if (space >= r->ms->spaces ||
+		gfn >= MEMSLOT_GPA_LIMIT >> MEMSLOT_PAGE_SHIFT)
+		return NULL;
+	s = map_find(r->set->by_gfn, gfn_key(space, gfn));
+	if (s)
+		r->last = s;
+	return s;
+}
+
+const struct memslot *memslot_by_id(
+	struct memslot_reader *r, unsigned space, unsigned id)
+{
+	if (space >= r->ms->spaces || id >= MEMSLOT_IDS_MAX)
+		return NULL;
+	return map_find(r->set->by_id, id_key(space, id));
+}
+
+const struct memslot *memslot_by_host(
+	struct memslot_reader *r, const void *host, const struct memslot *prev)
+{
+	const uint64_t any = ((uint64_t)1 << HOST_KEY_SHIFT) - 1;
+	uint64_t from = 0;
+
+	if (prev)
+		from = host_key(prev->host, id_key(prev->space, prev->id)) + 1;
+	return map_stab(
+		r->set->by_host, from, host_key(host, any), host_key(host, 0));
+}
+
+const struct memslot *memslot_next(
+	struct memslot_reader *r, unsigned space, gfn_t gfn)
+{
+	const struct memslot *s = memslot_search(r, space, gfn);
+
+	if (s || space >= r->ms->spaces)
+		return s;
+	s = map_ceiling(r->set->by_gfn, gfn_key(space, gfn));
+	return s && s->space == space ? s : NULL;
+}
+
+const struct memslot *memslot_enter_at(
+	struct memslot_reader *r, unsigned space, gfn_t gfn)
+{
+	const struct memslot *s;
+
+	for (;;) {
+		memslot_enter(r);
+		s = memslot_lookup(r, space, gfn);
+		if (!s || !memslot_is_invalid(s))
+			return s;
+		if (memslots_broken(r->ms))
+			return NULL;
+		memslot_leave(r);
+		memslot_wait_valid(r);
+	}
+}

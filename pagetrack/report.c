@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report.c - telling the nodes, and the one way to write from the host
+ */
+#include "pagetrack/internal.h"
+
+void pagetrack_hold(struct pagetrack *pt, struct pagetrack_hold *h,
+	unsigned space, gfn_t gfn)
+{
+	h->count = 0;
+	pt_lock(pt);
+	for (struct pagetrack_node *n = pt->nodes; n; n = n->next)
+		if (!n->dead && n->ops->write &&
+			pages_find(&n->table, space, gfn))
+			node_pin(n, &h->pin[h->count++]);
+	pt_unlock(pt);
+}
+
+void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
+	unsigned space, gpa_t gpa, const void *bytes, size_t len,
+	struct pagetrack_source source)
+{
+	const struct pagetrack_write w = {
+		.space = space,
+		.gpa = gpa,
+		.bytes = bytes,
+		.len = len,
+		.source = source,
+	};
+
+	pt_lock(pt);
+	for (unsigned i = 0; i < h->count; i++) {
+		struct pagetrack_node *node = h->pin[i].node;
+
+		if (!node->dead) {
+			pt_unlock(pt);
+			node->ops->write(node->ctx, &w);
+			pt_lock(pt);
+		}
+		node_unpin(node, &h->pin[i]);
+	}
+	pt_unlock(pt);
+}
+
+/* ---- host access to guest memory -------------------------------------------
+ */
+
+static bool range_ok(
+	const struct memslot_reader *r, unsigned space, gpa_t gpa, size_t len)
+{
+	return space < memslots_spaces(r->ms) && gpa < MEMSLOT_GPA_LIMIT &&
+	       len <= MEMSLOT_GPA_LIMIT - gpa;
+}
+
+static size_t in_page(gpa_t gpa, size_t len)
+{
+	size_t left = MEMSLOT_PAGE_SIZE - (gpa & MEMSLOT_PAGE_MASK);
+
+	return len < left ? len : left;
+}
+
+/* A read-only slot is ROM to devices; loaders and debuggers fill it. */
+static bool may_write(
+	const struct memslot *s, enum pagetrack_source_kind source)
+{
+	return !(s->flags & MEMSLOT_READONLY) || source == PAGETRACK_LOADER ||
+	       source == PAGETRACK_HOST;
+}
+
+/* Within one page. */
+static int write_page(struct pagetrack *pt, struct memslot_reader *r,
+	unsigned space, gpa_t gpa, const void *bytes, size_t len,
+	struct pagetrack_source source)
+{
+	gfn_t gfn = gpa >> MEMSLOT_PAGE_SHIFT;
+	const struct memslot *s = memslot_enter_at(r, space, gfn);
+	struct pagetrack_hold hold;
+	bool ok = s && may_write(s, source.kind), tracked = false;
+
+	if (ok) {
+		memcpy(memslot_host(s, gpa), bytes, len);
+		memslot_mark_dirty(s, gfn);
+		tracked = pt && memslot_page_tracked(s, gfn);
+	}
+	if (tracked)
+		pagetrack_hold(pt, &hold, space, gfn);
+	memslot_leave(r);
+	if (tracked)
+		pagetrack_report(pt, &hold, space, gpa, bytes, len, source);
+	return ok ? 0 : -EFAULT;
+}
+
+int pagetrack_guest_write(struct pagetrack *pt, struct memslot_reader *r,
+	unsigned space, gpa_t gpa, const void *bytes, size_t len,
+	struct pagetrack_source source)
+{
+	const uint8_t *from = bytes;
+
+	if (!range_ok(r, space, gpa, len))
+		return -EINVAL;
+	while (len) {
+		size_t n = in_page(gpa, len);
+		int e = write_page(pt, r, space, gpa, from, n, source);
+
+		if (e)
+			return e;
+		from += n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int pagetrack_guest_read(struct memslot_reader *r, unsigned space, gpa_t gpa,
+	void *bytes, size_t len)
+{
+	uint8_t *to = bytes;
+
+	if (!range_ok(r, space, gpa, len))
+		return -EINVAL;
+	while (len) {
+		size_t n = in_page(gpa, len);
+		const struct memslot *s =
+			memslot_enter_at(r, space, gpa >> MEMSLOT_PAGE_SHIFT);
+
+		if (s)
+			memcpy(to, memslot_host(s, gpa), n);
+		memslot_leave(r);
+		if (!s)
+			return -EFAULT;
+		to += n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
