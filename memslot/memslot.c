@@ -57,6 +57,11 @@ void memslots_set_order(struct memslots *ms, const struct memslot_order *order)
 	ms->order = order;
 }
 
+const struct memslot_order *memslots_order(const struct memslots *ms)
+{
+	return ms->order;
+}
+
 const struct memslot_platform *memslots_platform(const struct memslots *ms)
 {
 	return ms->pf;

@@ -188,6 +188,7 @@ void memslots_destroy(struct memslots *ms);
 
 /* Choose the order of phases. Not while a transaction is being committed. */
 void memslots_set_order(struct memslots *ms, const struct memslot_order *order);
+const struct memslot_order *memslots_order(const struct memslots *ms);
 const char *memslot_order_name(const struct memslot_order *order);
 /* Does a flush under this order mean that the memory is gone (legacy)? */
 bool memslot_order_flush_forgets(const struct memslot_order *order);

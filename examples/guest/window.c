@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * window.c - a Linux process whose memory moves under it
+ *
+ * usage: window follow [SECONDS] | window drive [MOVES]
+ *
+ * The machine has a slot of memory, the window, that is not the kernel's: we
+ * reach it, and the controller that moves it, through /dev/mem. The register
+ * map is in docs/slot-controller.md.
+ *
+ *   follow  the host moves the window, when it likes, while we write and
+ *           check it; ends one second after the last attempt to move it, or
+ *           after SECONDS (20).
+ *   drive   we ask for the moves (100), from place to place, and check all
+ *           bytes after each. When a move fails, the window must be where it
+ *           was, with the same bytes.
+ *
+ * We map the whole range that the window lives in. An access to where it no
+ * longer is raises a signal: then we ask where it is now, and do that very
+ * access again. So every store that we count was carried out exactly once.
+ * This asks two things in return: the places that the host moves the window
+ * between do not overlap (else a late store could hit the window at a wrong
+ * offset), and memory that is not there faults (where it reads as ones
+ * instead, as on x86, use drive).
+ *
+ * We store 0 to DONE when we begin; in the end the stores made, the bytes
+ * found wrong, and 1 to DONE. If the host tracks a part of the window only,
+ * the environment says tracked=FIRST,COUNT, in pages of the window: other
+ * stores are made, but not reported.
+ *
+ * Exit status: 0 all well; 1 bytes or places were wrong; 2 no window. For
+ * 64-bit machines: uint64_t is printed as unsigned long.
+ */
+#include <endian.h>
+#include <err.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The controller */
+#define REG32(offset) (*(volatile uint32_t *)(regs + (offset)))
+#define REG64(offset) (*(volatile uint64_t *)(regs + (offset)))
+#define MAGIC         REG32(0x00)
+#define VERSION       REG32(0x04)
+#define WINDOW_BASE   REG64(0x08)
+#define WINDOW_SIZE   REG64(0x10)
+#define RANGE_BASE    REG64(0x18)
+#define RANGE_SIZE    REG64(0x20)
+#define TARGET        REG64(0x28)
+#define COMMAND       REG32(0x30)
+#define STATUS        REG32(0x34)
+#define MOVES         REG64(0x48)
+#define FAILED        REG64(0x50)
+#define WRITES_DONE   REG64(0x80)
+#define BYTES_WRONG   REG64(0x88)
+#define DONE          REG32(0x90)
+
+#define THE_MAGIC    0x544f4c53u
+#define THE_VERSION  1u
+#define COMMAND_MOVE 1u
+
+#define PAGE    4096u
+#define DEVICES "/sys/bus/platform/devices/"
+
+/* A round writes every STEP-th word, so that a round is short. */
+#define STEP 8u
+
+static volatile unsigned char *regs;
+static unsigned char *range; /* where the range is mapped */
+static uint64_t range_base, range_size, window_size, words;
+
+static uint64_t tracked_first, tracked_end; /* words whose stores we report */
+
+/* These change between a sigsetjmp and the jump back to it. */
+static volatile uint64_t writes, bytes_wrong;
+static volatile unsigned faults;
+static unsigned places_wrong;
+
+/* ---- finding the controller -------------------------------------------- */
+
+/*
+ * From the device tree, as the kernel has understood it: a device's name
+ * begins with its address. A machine without one says slotctl=0x... on the
+ * kernel's command line, which comes to us in the environment.
+ */
+static uint64_t controller_address(void)
+{
+	const char *given = getenv("slotctl");
+	char compatible[64];
+	uint64_t address = 0;
+	glob_t g;
+
+	if (given)
+		return strtoull(given, NULL, 0);
+	glob(DEVICES "*/of_node/compatible", 0, NULL, &g);
+	for (size_t i = 0; i < g.gl_pathc && !address; i++) {
+		FILE *f = fopen(g.gl_pathv[i], "r");
+
+		if (!f)
+			continue;
+		if (fgets(compatible, sizeof(compatible), f) &&
+			strcmp(compatible, "vmm,slot-controller") == 0)
+			address = strtoull(
+				g.gl_pathv[i] + strlen(DEVICES), NULL, 16);
+		fclose(f);
+	}
+	globfree(&g);
+	return address;
+}
+
+static void *map_physical(int fd, uint64_t address, uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		(off_t)address);
+
+	if (p == MAP_FAILED)
+		err(2, "cannot map 0x%lx bytes at 0x%lx", size, address);
+	return p;
+}
+
+static void find_window(void)
+{
+	uint64_t address = controller_address(), first, count;
+	const char *tracked = getenv("tracked");
+	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+
+	if (!address)
+		errx(2, "this machine has no slot controller");
+	if (fd < 0)
+		err(2, "cannot open /dev/mem");
+	regs = map_physical(fd, address, PAGE);
+	if (MAGIC != THE_MAGIC || VERSION != THE_VERSION)
+		errx(2, "no slot controller that we know at 0x%lx", address);
+
+	range_base = RANGE_BASE;
+	range_size = RANGE_SIZE;
+	window_size = WINDOW_SIZE;
+	if (!window_size || window_size > range_size)
+		errx(2, "this machine has no window");
+	range = map_physical(fd, range_base, range_size);
+	words = window_size / sizeof(uint64_t);
+
+	tracked_end = words;
+	if (tracked && sscanf(tracked, "%lu,%lu", &first, &count) == 2) {
+		tracked_first = first * (PAGE / sizeof(uint64_t));
+		tracked_end = tracked_first + count * (PAGE / sizeof(uint64_t));
+	}
+}
+
+/* ---- the window, wherever it is ---------------------------------------- */
+
+/*
+ * A loop over the window begins with sigsetjmp(retry, 1) and window(), and
+ * comes back there when an access met no memory. What it must remember is
+ * volatile.
+ */
+static sigjmp_buf retry;
+static volatile sig_atomic_t may_retry;
+
+static void on_fault(int sig)
+{
+	if (!may_retry) {
+		signal(sig, SIG_DFL); /* a bug of ours: die of it */
+		return;
+	}
+	faults++;
+	siglongjmp(retry, 1);
+}
+
+static volatile uint64_t *window(void)
+{
+	uint64_t base;
+
+	/* In the midst of a change there may be none. */
+	do
+		base = WINDOW_BASE;
+	while (base < range_base ||
+		base > range_base + range_size - window_size);
+	may_retry = 1;
+	return (volatile uint64_t *)(range + (base - range_base));
+}
+
+/*
+ * What word i holds after `round`: its index and the number of the last round
+ * that wrote it, mixed so that all bytes take part. round >= STEP.
+ */
+static uint64_t value(uint64_t i, uint64_t round)
+{
+	uint64_t own = round - (round - i) % STEP;
+
+	return (i << 32 | (own & 0xffffffff)) * 0x9e3779b97f4a7c15u;
+}
+
+static void stamp(uint64_t round)
+{
+	volatile uint64_t next = round % STEP;
+	volatile uint64_t *w;
+
+	sigsetjmp(retry, 1);
+	w = window();
+	while (next < words) {
+		uint64_t i = next;
+
+		w[i] = value(i, round);
+		/* It is done: from here on it must not be done again. */
+		next = i + STEP;
+		if (i >= tracked_first && i < tracked_end)
+			writes++;
+	}
+	may_retry = 0;
+}
+
+static void check(uint64_t round)
+{
+	volatile uint64_t next = 0;
+	volatile uint64_t *w;
+
+	sigsetjmp(retry, 1);
+	w = window();
+	while (next < words) {
+		uint64_t i = next, want = value(i, round), got = w[i];
+
+		next = i + 1;
+		if (got == want)
+			continue;
+		if (!bytes_wrong)
+			printf("window: word %lu is 0x%016lx, not 0x%016lx\n",
+				i, got, want);
+		for (uint64_t diff = got ^ want; diff; diff >>= 8)
+			bytes_wrong += (diff & 0xff) != 0;
+	}
+	may_retry = 0;
+}
+
+/* ---- the two ways to go ------------------------------------------------ */
+
+/*
+ * Ask for a move to the next place. Whether it is made or refused, the window
+ * must then be where it should, unless the host moved it as well.
+ */
+static void move(void)
+{
+	uint64_t moves = MOVES, base = WINDOW_BASE;
+	uint64_t place = (base - range_base) / window_size + 1;
+	uint64_t target =
+		range_base + place % (range_size / window_size) * window_size;
+	bool made;
+
+	TARGET = target;
+	COMMAND = COMMAND_MOVE;
+	made = STATUS == 0;
+	if (made)
+		base = target;
+	if (WINDOW_BASE != base && MOVES == moves + made) {
+		printf("window: not at 0x%lx after a move that %s\n", base,
+			made ? "was made" : "failed");
+		places_wrong++;
+	}
+}
+
+static uint64_t drive(uint64_t round, unsigned long count)
+{
+	while (count--) {
+		stamp(++round);
+		move();
+		check(round);
+	}
+	return round;
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static uint64_t follow(uint64_t round, double limit)
+{
+	double start = seconds(), now = start, changed = start;
+	uint64_t first = MOVES + FAILED, last = first;
+
+	while (now - start < limit && (last == first || now - changed < 1)) {
+		uint64_t tried;
+
+		stamp(++round);
+		check(round);
+		now = seconds();
+		tried = MOVES + FAILED;
+		if (tried != last)
+			changed = now;
+		last = tried;
+	}
+	return round;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction fault = {.sa_handler = on_fault};
+	const char *mode = argc > 1 ? argv[1] : "follow";
+	unsigned long arg = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+	uint64_t round = STEP, moves, failed;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	find_window();
+	sigaction(SIGSEGV, &fault, NULL);
+	sigaction(SIGBUS, &fault, NULL);
+	moves = MOVES;
+	failed = FAILED;
+	DONE = 0;
+
+	/* All words once. */
+	for (uint64_t r = 1; r <= round; r++)
+		stamp(r);
+	check(round);
+	if (strcmp(mode, "follow") == 0)
+		round = follow(round, arg ? (double)arg : 20);
+	else if (strcmp(mode, "drive") == 0)
+		round = drive(round, arg ? arg : 100);
+	else
+		errx(2, "no mode '%s': say follow or drive", mode);
+
+	WRITES_DONE = writes;
+	BYTES_WRONG = bytes_wrong;
+	printf("window: %lu KiB, %lu rounds, %lu writes, %lu moves made, "
+	       "%lu failed, %u accesses came late, %lu bytes wrong\n",
+		window_size / 1024, round, writes, MOVES - moves,
+		FAILED - failed, faults, bytes_wrong);
+	DONE = 1;
+	return bytes_wrong || places_wrong;
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# usage: initramfs.sh OUT [INIT]
+#
+# Make an initramfs for the riscv64 guest: busybox, the window program
+# (compiled here) and INIT, by default examples/guest/init. The same input
+# gives the same bytes.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/lib/common.sh
+. "$root/tests/lib/common.sh"
+
+[ $# -ge 1 ] || die "usage: initramfs.sh OUT [INIT]"
+out=$1
+init=${2:-$root/examples/guest/init}
+busybox=$cache/riscv64/busybox
+cc=${GUEST_CC:-riscv64-linux-gnu-gcc}
+
+[ -s "$busybox" ] || die "no busybox: run tests/lib/guest-riscv64.sh"
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+mkdir -p "$tmp/fs/bin" "$tmp/fs/proc" "$tmp/fs/sys" "$tmp/fs/dev"
+cp "$busybox" "$tmp/fs/bin/busybox"
+ln -s busybox "$tmp/fs/bin/sh"
+cp "$init" "$tmp/fs/init"
+"$cc" -std=gnu11 -O2 -static -Wall -Wextra -Werror \
+	-o "$tmp/fs/bin/window" "$root/examples/guest/window.c"
+chmod 755 "$tmp/fs/init"
+find "$tmp/fs" -exec touch -h -d @0 {} +
+
+# The kernel brings /dev/console itself.
+(cd "$tmp/fs" && find . | LC_ALL=C sort |
+	cpio --quiet --reproducible -o -H newc -R 0:0) >"$tmp/cpio"
+gzip -9n "$tmp/cpio"
+mv "$tmp/cpio.gz" "$out"

@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# usage: tests/run.sh
+#
+# Pass every test, from a fresh checkout on: install what is missing, fetch
+# the guest, then
+#   build/       what users get (musl, static): all suites
+#   build-asan/  gcc with ASan and UBSan: unit and property tests
+#   build-tsan/  clang with TSan, so also a clang compile without a warning
+# The last line is `N passed, N failed, N skipped`; exits 0 if none failed.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/lib/common.sh
+. "$root/tests/lib/common.sh"
+cd "$root"
+
+results=$(mktemp)
+log=$(mktemp)
+trap 'rm -f "$results" "$log"' EXIT
+
+# result VERDICT NAME
+result()
+{
+	printf '%s\t%s\n' "$1" "$2" >>"$results"
+}
+
+# build DIR SETUP-ARGUMENT...
+build()
+{
+	local dir=$1
+	shift
+	step "Build $dir"
+	if { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@"; } \
+		>"$log" 2>&1 && ninja -C "$dir" >>"$log" 2>&1; then
+		result passed "$dir/compiles"
+	else
+		tail -n 40 "$log"
+		result failed "$dir/compiles"
+		return 1
+	fi
+}
+
+# suites DIR ARGUMENT...: under the command in $under, if any
+under=()
+suites()
+{
+	local dir=$1 json=$1/meson-logs/testlog.json
+	shift
+	step "Test $dir"
+	rm -f "$json"
+	"${under[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs \
+		"$@" </dev/null || true
+	if [ -f "$json" ]; then
+		tests/lib/tally.py "$dir" "$json" >>"$results"
+	else
+		result failed "$dir: meson test did not run"
+	fi
+}
+
+step "Packages and guest"
+tests/lib/packages.sh build guest test ||
+	result failed "the packages are there"
+# Without it the Linux boot says why it cannot run.
+tests/lib/guest-riscv64.sh || true
+
+if build build; then
+	suites build
+fi
+
+if build build-asan -Dlibc=host -Db_sanitize=address,undefined; then
+	export ASAN_OPTIONS=detect_stack_use_after_return=1
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	suites build-asan --suite unit --suite property --timeout-multiplier 4
+fi
+
+# gcc refuses atomic_thread_fence under TSan; clang does not. Both dislike
+# an address space that is too random: run without, where that is allowed.
+if CC=clang build build-tsan -Dlibc=host -Db_sanitize=thread \
+	-Db_lundef=false; then
+	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	if setarch -R true 2>/dev/null; then
+		under=(setarch -R)
+	fi
+	suites build-tsan --suite unit --suite property --timeout-multiplier 8
+fi
+
+count()
+{
+	grep -c "^$1" "$results" || true
+}
+
+failed=$(count failed)
+step "Result"
+sed -n -e 's/^failed\t/failed: /p' -e 's/^skipped\t/skipped: /p' "$results"
+echo "$(count passed) passed, $failed failed, $(count skipped) skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.h - a whole machine: slots, tracker, devices, CPUs, a guest
+ *
+ * create, run, stop and destroy are separate; run returns when the guest has
+ * powered off or somebody has called stop. The library prints nothing and
+ * leaves signals alone; the only threads it starts are CPUs 1 and up, inside
+ * vmm_machine_run().
+ *
+ * The guest-physical map of the embedded CPU's machine:
+ *
+ *   0x00100000  syscon: power off, reboot
+ *   0x00101000  goldfish RTC                       (interrupt 11)
+ *   0x00110000  slot controller: docs/slot-controller.md
+ *   0x0c000000  PLIC
+ *   0x10000000  ns16550a serial port               (interrupt 10)
+ *   0x40000000  the range in which the window may be, 64 MiB
+ *   0x80000000  RAM
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "devices/slotctl.h"
+#include "memslot/memslot.h"
+#include "pagetrack/pagetrack.h"
+
+MEMSLOT_BEGIN_DECLS
+
+#define VMM_SYSCON_BASE  0x00100000u
+#define VMM_RTC_BASE     0x00101000u
+#define VMM_SLOTCTL_BASE 0x00110000u
+#define VMM_PLIC_BASE    0x0c000000u
+#define VMM_UART_BASE    0x10000000u
+#define VMM_RANGE_BASE   0x40000000u
+#define VMM_RANGE_SIZE   0x04000000u
+#define VMM_RAM_BASE     0x80000000u
+
+#define VMM_UART_IRQ     10
+#define VMM_RTC_IRQ      11
+#define VMM_PLIC_SOURCES 31
+
+#define VMM_CPUS_MAX 8u
+
+/* Slot ids of the machine's own slots; others are free for extra slots. */
+#define VMM_SLOT_RAM    0u
+#define VMM_SLOT_WINDOW 1u
+
+#define VMM_MEM_DEFAULT    ((uint64_t)256 << 20)
+#define VMM_WINDOW_DEFAULT ((uint64_t)64 << 10)
+
+/* A slot besides RAM and window; its memory is anonymous and zeroed. */
+struct vmm_slot {
+	unsigned id;
+	gpa_t base;
+	uint64_t size; /* bytes */
+	uint32_t flags;
+};
+
+struct vmm_config {
+	uint64_t mem_size;    /* bytes of RAM; 0: VMM_MEM_DEFAULT */
+	uint64_t window_size; /* bytes; 0: VMM_WINDOW_DEFAULT */
+	unsigned cpus;        /* 1 .. VMM_CPUS_MAX; 0: 1 */
+
+	/* A kernel file, or code that is entered at the start of RAM. */
+	const char *kernel;
+	const char *initrd; /* or NULL */
+	const char *append; /* kernel command line, or NULL */
+	const void *code;
+	size_t code_size;
+
+	const struct vmm_slot *slots;
+	unsigned slot_count;
+
+	const struct memslot_order *order; /* NULL: ours */
+	struct fault_plan *faults;         /* or NULL */
+
+	/* What the guest writes to its serial port or SBI console. */
+	void (*output)(void *ctx, const void *bytes, size_t len);
+	/* The serial port has room for input again. */
+	void (*room)(void *ctx);
+	/* See struct slotctl_events. */
+	void (*guest_report)(void *ctx, const struct slotctl_report *report);
+	void *ctx;
+};
+
+/* Why vmm_machine_run() returned. */
+enum vmm_stop {
+	VMM_STOP_POWEROFF,
+	VMM_STOP_REBOOT,
+	VMM_STOP_FAILURE, /* the guest said it failed */
+	VMM_STOP_ASKED,   /* vmm_machine_stop() */
+	VMM_STOP_ERROR,   /* the monitor gave up: the error says why */
+};
+
+struct vmm_machine;
+
+/*
+ * Build the machine and load the guest. Nothing runs yet. Errors: -EINVAL a
+ * number out of range; -ENOMEM; what image.h and memslot.h say.
+ */
+int vmm_machine_create(const struct vmm_config *config,
+	struct vmm_machine **out, struct memslot_error *err);
+/* Not while it runs. NULL is allowed. */
+void vmm_machine_destroy(struct vmm_machine *m);
+
+/* Once per machine. The calling thread becomes CPU 0. */
+int vmm_machine_run(
+	struct vmm_machine *m, enum vmm_stop *why, struct memslot_error *err);
+/* Any thread; before, while or after it runs. */
+void vmm_machine_stop(struct vmm_machine *m);
+
+/* The parts, for those who look on or change the map. */
+struct memslots *vmm_machine_slots(struct vmm_machine *m);
+struct pagetrack *vmm_machine_track(struct vmm_machine *m);
+struct slotctl *vmm_machine_slotctl(struct vmm_machine *m);
+/* Host memory of the window's first byte. */
+uint8_t *vmm_machine_window(struct vmm_machine *m);
+const char *vmm_machine_accel(const struct vmm_machine *m); /* "soft" */
+/* The device tree the guest got; NULL without a kernel. */
+const void *vmm_machine_fdt(const struct vmm_machine *m, size_t *size);
+
+/* Bytes typed at the serial port; returns how many were taken. */
+size_t vmm_machine_input(struct vmm_machine *m, const void *bytes, size_t len);
+/*
+ * Let timers of devices that have no thread fire. Returns the milliseconds
+ * after which to call again, or -1.
+ */
+int vmm_machine_tick(struct vmm_machine *m);
+
+/* Write guest memory as the embedder (source HOST). Outside callbacks. */
+int vmm_machine_poke(
+	struct vmm_machine *m, gpa_t gpa, const void *bytes, size_t len);
+
+MEMSLOT_END_DECLS
+
+#endif

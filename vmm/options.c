@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.c - from argv to struct options, or to one sentence
+ *
+ * All that can be judged without looking at a file is judged here, so that a
+ * wrong option never gets as far as a half-built machine.
+ */
+#include "vmm/options.h"
+
+#include "memslot/error.h"
+#include "vmm/points.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- numbers
+ * ------------------------------------------------------------------ */
+
+int options_size(const char *text, uint64_t *value)
+{
+	unsigned shift = 0;
+	unsigned long long v;
+	char *end;
+
+	/* strtoull also takes spaces and signs, which no size has. */
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end,
+		text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
+	if (errno)
+		return -ERANGE;
+	switch (*end) {
+	case 'K':
+	case 'k':
+		shift = 10;
+		break;
+	case 'M':
+	case 'm':
+		shift = 20;
+		break;
+	case 'G':
+	case 'g':
+		shift = 30;
+		break;
+	}
+	if (end[shift != 0])
+		return -EINVAL;
+	if (v << shift >> shift != v)
+		return -ERANGE;
+	*value = v << shift;
+	return 0;
+}
+
+static int number(const char *option, const char *text, uint64_t *value,
+	struct memslot_error *err)
+{
+	int r = options_size(text, value);
+
+	if (r == -ERANGE)
+		return memslot_fail(err, -EINVAL,
+			"%s: \"%s\" is too large a number", option, text);
+	if (r)
+		return memslot_fail(err, -EINVAL,
+			"%s: \"%s\" is no number; say for example 4096, 64K or "
+			"0x1000",
+			option, text);
+	return 0;
+}
+
+static int pages_only(
+	const char *option, uint64_t value, struct memslot_error *err)
+{
+	if (value & MEMSLOT_PAGE_MASK)
+		return memslot_fail(err, -EINVAL,
+			"%s: %llu is not a multiple of the page size 4096",
+			option, (unsigned long long)value);
+	return 0;
+}
+
+/* ---- options with a structure
+ * ---------------------------------------------------- */
+
+/* The next of comma-separated words, in place; NULL at the end. */
+static char *next_word(char **rest)
+{
+	char *word = *rest, *comma;
+
+	if (!word)
+		return NULL;
+	comma = strchr(word, ',');
+	if (comma)
+		*comma++ = '\0';
+	*rest = comma;
+	return word;
+}
+
+/* If word is key=..., its value. */
+static const char *value_of(const char *word, const char *key)
+{
+	size_t n = strlen(key);
+
+	return strncmp(word, key, n) == 0 && word[n] == '=' ? word + n + 1
+							    : NULL;
+}
+
+static int check_slot(const struct vmm_slot *s, struct memslot_error *err)
+{
+	const uint64_t limit = MEMSLOT_GPA_LIMIT;
+	int r = pages_only("--slot base", s->base, err);
+
+	if (!r)
+		r = pages_only("--slot size", s->size, err);
+	if (r)
+		return r;
+	if (s->size == 0 || s->base > limit || s->size > limit - s->base)
+		return memslot_fail(err, -EINVAL,
+			"--slot: size %llu at base %#llx: at least a page, "
+			"ending at most at %#llx",
+			(unsigned long long)s->size,
+			(unsigned long long)s->base, (unsigned long long)limit);
+	if (s->id >= MEMSLOT_IDS_MAX)
+		return memslot_fail(err, -EINVAL,
+			"--slot: id %u; ids end at %u", s->id,
+			MEMSLOT_IDS_MAX - 1);
+	return 0;
+}
+
+static int slot_word(struct vmm_slot *s, unsigned *given, const char *word,
+	struct memslot_error *err)
+{
+	const char *v;
+	uint64_t id = 0;
+	int r = 0;
+
+	if ((v = value_of(word, "id"))) {
+		*given |= 1;
+		r = number("--slot id", v, &id, err);
+		s->id = id < MEMSLOT_IDS_MAX ? (unsigned)id : MEMSLOT_IDS_MAX;
+	} else if ((v = value_of(word, "base"))) {
+		*given |= 2;
+		r = number("--slot base", v, &s->base, err);
+	} else if ((v = value_of(word, "size"))) {
+		*given |= 4;
+		r = number("--slot size", v, &s->size, err);
+	} else if (strcmp(word, "ro") == 0) {
+		s->flags |= MEMSLOT_READONLY;
+	} else if (strcmp(word, "log-dirty") == 0) {
+		s->flags |= MEMSLOT_LOG_DIRTY;
+	} else {
+		r = memslot_fail(err, -EINVAL,
+			"--slot: \"%s\" is not known; say "
+			"id=,base=,size=[,ro][,log-dirty]",
+			word);
+	}
+	return r;
+}
+
+static int parse_slot(struct options *o, char *text, struct memslot_error *err)
+{
+	struct vmm_slot s = {0};
+	unsigned given = 0;
+	char *word;
+	int r = 0;
+
+	while (!r && (word = next_word(&text)))
+		r = slot_word(&s, &given, word, err);
+	if (r)
+		return r;
+	if (given != 7)
+		return memslot_fail(err, -EINVAL,
+			"--slot: %s= is missing; say "
+			"id=,base=,size=[,ro][,log-dirty]",
+			!(given & 1)   ? "id"
+			: !(given & 2) ? "base"
+				       : "size");
+	r = check_slot(&s, err);
+	if (r)
+		return r;
+	if (o->slot_count == OPTIONS_SLOTS_MAX)
+		return memslot_fail(err, -EINVAL, "--slot: at most %d of them",
+			OPTIONS_SLOTS_MAX);
+	o->slot[o->slot_count++] = s;
+	return 0;
+}
+
+static int parse_track(struct options *o, char *text, struct memslot_error *err)
+{
+	char *base = next_word(&text), *pages = next_word(&text);
+	struct options_track *t = &o->track[o->track_count];
+	uint64_t gpa;
+	int r;
+
+	if (!pages || text)
+		return memslot_fail(err, -EINVAL,
+			"--track: \"%s\" is not BASE,PAGES", base);
+	if (o->track_count == OPTIONS_TRACKS_MAX)
+		return memslot_fail(err, -EINVAL, "--track: at most %d of them",
+			OPTIONS_TRACKS_MAX);
+	r = number("--track base", base, &gpa, err);
+	if (!r)
+		r = pages_only("--track base", gpa, err);
+	if (!r)
+		r = number("--track pages", pages, &t->size_pages, err);
+	if (!r && t->size_pages == 0)
+		r = memslot_fail(err, -EINVAL, "--track: 0 pages to track");
+	if (r)
+		return r;
+	t->gfn = gpa >> MEMSLOT_PAGE_SHIFT;
+	o->track_count++;
+	return 0;
+}
+
+static int parse_inject(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	char *colon = strchr(text, ':');
+
+	o->inject_nth = 1;
+	if (colon)
+		*colon++ = '\0';
+	o->inject_point = point_by_name(text);
+	if (!o->inject_point)
+		return memslot_fail(err, -EINVAL,
+			"--inject: there is no fault point \"%s\"; --help "
+			"lists them",
+			text);
+	if (!colon)
+		return 0;
+	if (number("--inject count", colon, &o->inject_nth, err))
+		return -EINVAL;
+	if (o->inject_nth == 0)
+		return memslot_fail(
+			err, -EINVAL, "--inject: the first time is number 1");
+	return 0;
+}
+
+static int parse_move_slot(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	const char *v;
+	char *word;
+	int r = 0;
+
+	o->action = OPTIONS_MOVE_SLOT;
+	while (!r && (word = next_word(&text))) {
+		if ((v = value_of(word, "count")))
+			r = number("--move-slot count", v, &o->move_count, err);
+		else if ((v = value_of(word, "interval")))
+			r = number("--move-slot interval", v,
+				&o->move_interval_us, err);
+		else if ((v = value_of(word, "target")))
+			r = number(
+				"--move-slot target", v, &o->move_target, err);
+		else
+			r = memslot_fail(err, -EINVAL,
+				"--move-slot: \"%s\" is not known; say "
+				"count=,interval=,target=",
+				word);
+	}
+	if (!r && o->move_target)
+		r = pages_only("--move-slot target", o->move_target, err);
+	return r;
+}
+
+/* ---- options with a word
+ * ------------------------------------------------------------ */
+
+static int parse_mem(struct options *o, char *text, struct memslot_error *err)
+{
+	int r = number("--mem", text, &o->mem_size, err);
+
+	if (!r)
+		r = pages_only("--mem", o->mem_size, err);
+	if (!r && (o->mem_size < MEMSLOT_PAGE_SIZE ||
+			  o->mem_size > (uint64_t)1 << 42))
+		r = memslot_fail(err, -EINVAL,
+			"--mem: \"%s\" is not between one page and 4096G",
+			text);
+	return r;
+}
+
+static int parse_cpus(struct options *o, char *text, struct memslot_error *err)
+{
+	uint64_t n;
+	int r = number("--cpus", text, &n, err);
+
+	if (!r && (n < 1 || n > VMM_CPUS_MAX))
+		r = memslot_fail(err, -EINVAL,
+			"--cpus: %s is not between 1 and %u", text,
+			VMM_CPUS_MAX);
+	if (!r)
+		o->cpus = (unsigned)n;
+	return r;
+}
+
+static int parse_accel(struct options *o, char *text, struct memslot_error *err)
+{
+	(void)o;
+	/* There is one CPU so far: auto and soft are the same. */
+	if (strcmp(text, "auto") && strcmp(text, "soft"))
+		return memslot_fail(err, -EINVAL,
+			"--accel: \"%s\" is not auto or soft", text);
+	return 0;
+}
+
+static int parse_order(struct options *o, char *text, struct memslot_error *err)
+{
+	if (strcmp(text, "ours") == 0)
+		o->order = OPTIONS_ORDER_OURS;
+	else if (strcmp(text, "legacy") == 0)
+		o->order = OPTIONS_ORDER_LEGACY;
+	else
+		return memslot_fail(err, -EINVAL,
+			"--order: \"%s\" is not ours or legacy", text);
+	return 0;
+}
+
+static int parse_report(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	if (strcmp(text, "json"))
+		return memslot_fail(
+			err, -EINVAL, "--report: \"%s\" is not json", text);
+	o->json = true;
+	return 0;
+}
+
+static int parse_kernel(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	(void)err;
+	o->kernel = text;
+	return 0;
+}
+
+static int parse_initrd(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	(void)err;
+	o->initrd = text;
+	return 0;
+}
+
+static int parse_append(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	(void)err;
+	o->append = text;
+	return 0;
+}
+
+static int parse_dump_dtb(
+	struct options *o, char *text, struct memslot_error *err)
+{
+	(void)err;
+	o->dump_dtb = text;
+	return 0;
+}
+
+/* ---- the table
+ * -------------------------------------------------------------------------- */
+
+struct option {
+	const char *name;
+	const char *argument; /* what --help calls it */
+	bool many;            /* may be given more than once */
+	int (*parse)(struct options *o, char *text, struct memslot_error *err);
+	const char *help;
+};
+
+static const struct option table[] = {
+	{"--kernel", "FILE", false, parse_kernel,
+		"a RISC-V Linux Image (also gzip), ELF, or .bin to run"},
+	{"--initrd", "FILE", false, parse_initrd, "its initial RAM disk"},
+	{"--append", "TEXT", false, parse_append, "its command line"},
+	{"--mem", "SIZE", false, parse_mem, "RAM (256M); K, M, G and 0x work"},
+	{"--cpus", "N", false, parse_cpus, "1 to 8 CPUs (1)"},
+	{"--accel", "auto|soft", false, parse_accel,
+		"which CPU: soft is the embedded one"},
+	{"--slot", "id=,base=,size=[,ro][,log-dirty]", true, parse_slot,
+		"one more memory slot"},
+	{"--track", "BASE,PAGES", true, parse_track,
+		"protect pages, count the writes to them"},
+	{"--order", "ours|legacy", false, parse_order,
+		"order of a transaction's phases (ours)"},
+	{"--inject", "POINT[:N]", false, parse_inject,
+		"make POINT fail, the Nth time it is reached"},
+	{"--report", "json", false, parse_report,
+		"--move-slot: numbers as JSON on stdout"},
+	{"--dump-dtb", "FILE", false, parse_dump_dtb,
+		"write the device tree to FILE, run nothing"},
+};
+
+#define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
+
+int options_help(void)
+{
+	int r;
+
+	r = printf("usage: vmm --kernel FILE [options]\n"
+		   "       vmm --move-slot[=SUB,...] [--kernel FILE] "
+		   "[options]\n\n"
+		   "Runs a toy Linux guest whose memory is under "
+		   "transactional control.\n"
+		   "^A x ends it. Options:\n\n");
+	for (size_t i = 0; r >= 0 && i < TABLE_SIZE; i++)
+		r = printf("  %s %s\n        %s\n", table[i].name,
+			table[i].argument, table[i].help);
+	if (r >= 0)
+		r = printf("  --move-slot[=count=N,interval=USEC,target=ADDR]\n"
+			   "        move the window slot to and fro under the "
+			   "guest; without a\n"
+			   "        kernel a built-in one runs, ours beside "
+			   "legacy\n"
+			   "  -v    say what is done\n"
+			   "  --help, --version\n\n"
+			   "Fault points for --inject:\n");
+	return r < 0 ? r : points_print();
+}
+
+/* Index in the table, or -1; *value is set for --name=value. */
+static int find(const char *arg, char **value)
+{
+	for (size_t i = 0; i < TABLE_SIZE; i++) {
+		size_t n = strlen(table[i].name);
+
+		if (strncmp(arg, table[i].name, n))
+			continue;
+		if (arg[n] == '=')
+			*value = (char *)arg + n + 1;
+		if (arg[n] == '=' || arg[n] == '\0')
+			return (int)i;
+	}
+	return -1;
+}
+
+/* Options without an entry in the table; false: not one of them. */
+static bool parse_simple(
+	struct options *o, char *arg, int *r, struct memslot_error *err)
+{
+	const size_t move_len = strlen("--move-slot");
+
+	if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+		o->action = OPTIONS_HELP;
+	else if (strcmp(arg, "--version") == 0)
+		o->action = OPTIONS_VERSION;
+	else if (strcmp(arg, "-v") == 0)
+		o->verbose = true;
+	else if (strcmp(arg, "--move-slot") == 0)
+		o->action = OPTIONS_MOVE_SLOT;
+	else if (strncmp(arg, "--move-slot=", move_len + 1) == 0)
+		*r = parse_move_slot(o, arg + move_len + 1, err);
+	else
+		return false;
+	return true;
+}
+
+/* Do the options agree with each other? */
+static int check(const struct options *o, struct memslot_error *err)
+{
+	if (o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION)
+		return 0;
+	if (!o->kernel && (o->initrd || o->append || o->dump_dtb))
+		return memslot_fail(err, -EINVAL,
+			"%s needs a --kernel to go with",
+			o->initrd   ? "--initrd"
+			: o->append ? "--append"
+				    : "--dump-dtb");
+	if (!o->kernel && o->action == OPTIONS_RUN)
+		return memslot_fail(err, -EINVAL,
+			"nothing to run: say --kernel FILE or --move-slot, or "
+			"see --help");
+	if (o->json && o->action != OPTIONS_MOVE_SLOT)
+		return memslot_fail(err, -EINVAL,
+			"--report goes with --move-slot, which has something "
+			"to report");
+	return 0;
+}
+
+int options_parse(
+	struct options *o, int argc, char **argv, struct memslot_error *err)
+{
+	bool seen[TABLE_SIZE] = {false};
+	int r = 0;
+
+	memset(o, 0, sizeof(*o));
+	for (int i = 1; !r && i < argc; i++) {
+		char *value = NULL;
+		int at;
+
+		if (parse_simple(o, argv[i], &r, err))
+			continue;
+		at = find(argv[i], &value);
+		if (at < 0)
+			return memslot_fail(err, -EINVAL,
+				argv[i][0] == '-'
+					? "\"%s\" is not an option; see --help"
+					: "\"%s\" stands alone; a kernel is "
+					  "named by --kernel",
+				argv[i]);
+		if (seen[at] && !table[at].many)
+			return memslot_fail(err, -EINVAL, "%s is given twice",
+				table[at].name);
+		seen[at] = true;
+		if (!value && ++i < argc)
+			value = argv[i];
+		if (!value)
+			return memslot_fail(err, -EINVAL,
+				"%s wants a value: %s", table[at].name,
+				table[at].argument);
+		r = table[at].parse(o, value, err);
+	}
+	return r ? r : check(o, err);
+}

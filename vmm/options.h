@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* options.h - what the user asked for */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include "vmm/machine.h"
+
+#define OPTIONS_SLOTS_MAX  64
+#define OPTIONS_TRACKS_MAX 64
+
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_MOVE_SLOT,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+};
+
+/* Which orders --move-slot shows. */
+enum options_order {
+	OPTIONS_ORDER_DEFAULT,
+	OPTIONS_ORDER_OURS,
+	OPTIONS_ORDER_LEGACY,
+};
+
+struct options_track {
+	gfn_t gfn;
+	uint64_t size_pages;
+};
+
+struct options {
+	enum options_action action;
+	const char *kernel, *initrd, *append, *dump_dtb;
+	uint64_t mem_size; /* 0: default */
+	unsigned cpus;     /* 0: default */
+	struct vmm_slot slot[OPTIONS_SLOTS_MAX];
+	unsigned slot_count;
+	struct options_track track[OPTIONS_TRACKS_MAX];
+	unsigned track_count;
+	enum options_order order;
+	unsigned inject_point; /* 0: none */
+	uint64_t inject_nth;
+	bool json;
+	bool verbose;
+	/* --move-slot; 0: default */
+	uint64_t move_count, move_interval_us;
+	gpa_t move_target;
+};
+
+/*
+ * Understand the command line. -EINVAL and one sentence in err if it makes
+ * no sense. Strings stay in argv.
+ */
+int options_parse(
+	struct options *o, int argc, char **argv, struct memslot_error *err);
+
+/* The text of --help. */
+int options_help(void);
+
+/*
+ * A number of bytes: decimal or 0x..., perhaps followed by K, M or G (of
+ * 1024). The whole string must be used. -EINVAL no number; -ERANGE too large.
+ */
+int options_size(const char *text, uint64_t *value);
+
+#endif

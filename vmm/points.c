@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/points.h"
+
+#include "pagetrack/pagetrack.h"
+#include "vmm/soft/soft.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct fault_point *const tables[] = {
+	memslot_fault_points, pagetrack_fault_points, soft_fault_points};
+
+#define TABLES (sizeof(tables) / sizeof(tables[0]))
+
+const unsigned points_of_a_move[] = {FAULT_TXN_BEGIN, FAULT_TXN_RECORD,
+	FAULT_VALIDATE_PLAN, FAULT_VALIDATE_SLOT, FAULT_VALIDATE_NODE,
+	FAULT_VALIDATE_SET, FAULT_PREPARE_TRACK, FAULT_PREPARE_LARGE,
+	FAULT_TRACK_RESERVE, FAULT_PREPARE_PARTICIPANT, FAULT_PAGETRACK_PREPARE,
+	FAULT_SOFT_PREPARE, FAULT_APPLY_PARTICIPANT, FAULT_SOFT_APPLY, 0};
+
+unsigned point_by_name(const char *name)
+{
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct fault_point *p = tables[t]; p->name; p++)
+			if (strcmp(p->name, name) == 0)
+				return p->number;
+	return 0;
+}
+
+const char *point_name(unsigned number)
+{
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct fault_point *p = tables[t]; p->name; p++)
+			if (p->number == number)
+				return p->name;
+	return "none";
+}
+
+int points_print(void)
+{
+	int r = 0;
+
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct fault_point *p = tables[t]; r >= 0 && p->name;
+			p++)
+			r = printf("  %-20s %s\n", p->name, p->what);
+	return r;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/run.h"
+
+#include "memslot/error.h"
+#include "vmm/bare.h"
+#include "vmm/points.h"
+#include "vmm/report.h"
+#include "vmm/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESULTS_MAX 2
+
+/* The built-in guest's window: 64 pages, a quarter of them protected. */
+#define BARE_MEM           ((uint64_t)1 << 20)
+#define BARE_WINDOW        ((uint64_t)256 << 10)
+#define BARE_TRACKED_PAGES 16u
+#define BARE_MOVES         2000u
+#define BARE_INTERVAL_US   200u
+
+#define KERNEL_MOVES       1000u
+#define KERNEL_INTERVAL_US 2000u
+
+/* ---- running a guest --------------------------------------------------------
+ */
+
+/* The machine has stopped: is that what was asked for? */
+static int judge_stop(enum vmm_stop why, const struct memslot_error *err)
+{
+	switch (why) {
+	case VMM_STOP_POWEROFF:
+	case VMM_STOP_REBOOT:
+	case VMM_STOP_ASKED:
+		return EXIT_SUCCESS;
+	case VMM_STOP_FAILURE:
+		say("the guest says that it has failed");
+		return EXIT_FAILURE;
+	case VMM_STOP_ERROR:
+		say("%s", err->text);
+		return EXIT_FAILURE;
+	}
+	return EXIT_FAILURE;
+}
+
+static int run_once(const struct options *o, enum vmm_stop *why)
+{
+	struct memslot_error err = {0};
+	struct session s;
+	int r;
+
+	session_init(&s, o);
+	r = session_open(&s, &err);
+	if (!r && o->verbose)
+		say("%s at CPU %s, order %s", o->kernel,
+			vmm_machine_accel(s.machine),
+			memslot_order_name(s.config.order));
+	if (!r)
+		r = session_run(&s, why, &err);
+	session_close(&s);
+	if (r) {
+		say("%s", err.text);
+		return EXIT_FAILURE;
+	}
+	return judge_stop(*why, &err);
+}
+
+int run_guest(const struct options *o)
+{
+	enum vmm_stop why;
+	int status;
+
+	do
+		status = run_once(o, &why);
+	while (status == EXIT_SUCCESS && why == VMM_STOP_REBOOT);
+	return status;
+}
+
+/* ---- --dump-dtb
+ * ---------------------------------------------------------------- */
+
+static int write_file(const char *path, const void *bytes, size_t size,
+	struct memslot_error *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	ssize_t n;
+	int e = 0;
+
+	if (fd < 0) {
+		e = errno;
+	} else {
+		n = write(fd, bytes, size);
+		if (n != (ssize_t)size)
+			e = n < 0 ? errno : ENOSPC;
+		if (close(fd) && !e)
+			e = errno;
+	}
+	return e ? memslot_fail(err, -e,
+			   "device tree \"%s\" cannot be written: %s", path,
+			   strerror(e))
+		 : 0;
+}
+
+int run_dump_dtb(const struct options *o)
+{
+	struct memslot_error err = {0};
+	struct session s;
+	const void *fdt;
+	size_t size;
+	int r;
+
+	session_init(&s, o);
+	r = session_open(&s, &err);
+	if (!r) {
+		fdt = vmm_machine_fdt(s.machine, &size);
+		r = write_file(o->dump_dtb, fdt, size, &err);
+	}
+	session_close(&s);
+	if (r)
+		say("%s", err.text);
+	return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- --move-slot
+ * ------------------------------------------------------------------ */
+
+static int check_target(gpa_t target, uint64_t window)
+{
+	const gpa_t end = (gpa_t)VMM_RANGE_BASE + VMM_RANGE_SIZE;
+
+	if (target >= VMM_RANGE_BASE + window && target <= end - window)
+		return 0;
+	say("--move-slot target %#llx: the window of %#llx bytes can go to "
+	    "[%#llx, %#llx]",
+		(unsigned long long)target, (unsigned long long)window,
+		(unsigned long long)VMM_RANGE_BASE + window,
+		(unsigned long long)(end - window));
+	return EXIT_USAGE;
+}
+
+/*
+ * The second place is 16 MiB on and one window further, so that it differs
+ * from the first also modulo 2 MiB: each move changes where large pages may
+ * be.
+ */
+static void mover_defaults(
+	const struct options *o, struct session *s, struct mover_config *c)
+{
+	bool kernel = o->kernel != NULL;
+
+	*c = (struct mover_config){
+		.faults = &s->faults,
+		.window_size = kernel ? VMM_WINDOW_DEFAULT : BARE_WINDOW,
+		.moves = kernel ? KERNEL_MOVES : BARE_MOVES,
+		.interval_us = kernel ? KERNEL_INTERVAL_US : BARE_INTERVAL_US,
+		.inject_point = o->inject_point,
+		.end_guest = !kernel,
+	};
+	c->target = VMM_RANGE_BASE + ((gpa_t)16 << 20) + c->window_size;
+	c->tracked_pages = kernel ? c->window_size >> MEMSLOT_PAGE_SHIFT
+				  : BARE_TRACKED_PAGES;
+	if (o->move_count)
+		c->moves = o->move_count;
+	if (o->move_interval_us)
+		c->interval_us = o->move_interval_us;
+	if (o->move_target)
+		c->target = o->move_target;
+}
+
+static int run_moves(struct session *s, struct mover_config *c,
+	enum vmm_stop *why, struct mover_result *result,
+	struct memslot_error *err)
+{
+	int r = session_open(s, err);
+
+	if (r)
+		return r;
+	c->machine = s->machine;
+	r = mover_start(c, &s->mover, err);
+	if (r)
+		return r;
+	r = session_run(s, why, err);
+	mover_finish(s->mover, result);
+	s->mover = NULL;
+	return r;
+}
+
+/* One order, one machine. */
+static int move_with(const struct options *o, struct mover_result *result)
+{
+	_Alignas(8) uint8_t code[BARE_CODE_MAX];
+	struct memslot_error err = {0};
+	struct mover_config c;
+	enum vmm_stop why = VMM_STOP_ERROR;
+	struct session s;
+	int r;
+
+	session_init(&s, o);
+	mover_defaults(o, &s, &c);
+	r = check_target(c.target, c.window_size);
+	if (r)
+		return r;
+	s.config.window_size = c.window_size;
+	if (!o->kernel) {
+		s.config.mem_size = o->mem_size ? o->mem_size : BARE_MEM;
+		s.config.code = code;
+		s.config.code_size = bare_assemble(code, c.window_size / 8,
+			c.tracked_pages * MEMSLOT_PAGE_SIZE / 8);
+	}
+	if (o->verbose)
+		say("order %s: %llu moves between %#x and %#llx, one each "
+		    "%llu us",
+			memslot_order_name(s.config.order),
+			(unsigned long long)c.moves, VMM_RANGE_BASE,
+			(unsigned long long)c.target,
+			(unsigned long long)c.interval_us);
+	r = run_moves(&s, &c, &why, result, &err);
+	session_close(&s);
+	if (r) {
+		say("%s", err.text);
+		return EXIT_FAILURE;
+	}
+	r = judge_stop(why, &err);
+	if (r == EXIT_SUCCESS && !result->guest_reported) {
+		say("the guest ended without a report to the slot controller");
+		r = EXIT_FAILURE;
+	}
+	return r;
+}
+
+/* Ours must lose nothing; legacy must show its loss. */
+static int judge_moves(const struct mover_result *r)
+{
+	bool ours = strcmp(r->order, "ours") == 0;
+	bool moved = r->moves_committed && r->writes_done;
+
+	if (!moved) {
+		say("order %s: nothing was moved, or nothing written",
+			r->order);
+		return EXIT_FAILURE;
+	}
+	if (ours && !mover_lost_nothing(r)) {
+		say("order ours: something was lost");
+		return EXIT_FAILURE;
+	}
+	if (!ours && r->bytes_wrong) {
+		say("order legacy: bytes are wrong, which no order excuses");
+		return EXIT_FAILURE;
+	}
+	if (!ours && mover_writes_missed(r) == 0) {
+		say("order legacy: no write was missed, so nothing was shown");
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+static int print_report(
+	const struct options *o, const struct mover_result *r, unsigned count)
+{
+	int e = o->json ? report_json(stdout, r, count)
+			: report_table(stdout, r, count);
+
+	if (e < 0 || fflush(stdout)) {
+		say("the report cannot be written: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+int run_move_slot(const struct options *given)
+{
+	struct mover_result result[RESULTS_MAX];
+	struct options o = *given;
+	unsigned count = 0;
+	int status, verdict = EXIT_SUCCESS;
+
+	/* Without a kernel and unless told otherwise: both, side by side. */
+	if (o.order == OPTIONS_ORDER_DEFAULT)
+		o.order = OPTIONS_ORDER_OURS;
+	status = move_with(&o, &result[count++]);
+	if (!status && given->order == OPTIONS_ORDER_DEFAULT && !o.kernel) {
+		o.order = OPTIONS_ORDER_LEGACY;
+		status = move_with(&o, &result[count++]);
+	}
+	if (status)
+		return status;
+	status = print_report(&o, result, count);
+	for (unsigned i = 0; i < count; i++)
+		if (judge_moves(&result[i]))
+			verdict = EXIT_FAILURE;
+	return status ? status : verdict;
+}

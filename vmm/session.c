@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/session.h"
+
+#include "memslot/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("vmm: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+/* ---- what the machine calls -------------------------------------------------
+ */
+
+static void on_output(void *ctx, const void *bytes, size_t len)
+{
+	struct session *s = ctx;
+
+	console_output(s->console, bytes, len);
+}
+
+static void on_room(void *ctx)
+{
+	struct session *s = ctx;
+
+	console_room(s->console);
+}
+
+static void on_guest_report(void *ctx, const struct slotctl_report *report)
+{
+	struct session *s = ctx;
+
+	if (s->mover)
+		mover_guest_report(s->mover, report);
+}
+
+/* ---- --track
+ * ------------------------------------------------------------------ */
+
+static void on_counted_write(void *ctx, const struct pagetrack_write *w)
+{
+	struct session *s = ctx;
+
+	(void)w;
+	atomic_fetch_add(&s->counted, 1);
+}
+
+static const struct pagetrack_ops counter_ops = {
+	.name = "--track",
+	.write = on_counted_write,
+};
+
+static int add_tracks(struct session *s, struct memslot_error *err)
+{
+	const struct options *o = s->options;
+	int r;
+
+	if (!o->track_count)
+		return 0;
+	r = pagetrack_register(vmm_machine_track(s->machine), &counter_ops, s,
+		PAGETRACK_STAY, &s->counter, err);
+	for (unsigned i = 0; !r && i < o->track_count; i++)
+		r = pagetrack_add(s->counter, 0, o->track[i].gfn,
+			o->track[i].size_pages, err);
+	return r;
+}
+
+static void remove_tracks(struct session *s)
+{
+	if (!s->counter)
+		return;
+	say("%llu writes to tracked pages (%llu pages are still tracked)",
+		(unsigned long long)atomic_load(&s->counted),
+		(unsigned long long)pagetrack_size_pages(s->counter));
+	pagetrack_unregister(s->counter);
+	s->counter = NULL;
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------ */
+
+void session_init(struct session *s, const struct options *o)
+{
+	memset(s, 0, sizeof(*s));
+	s->options = o;
+	s->config = (struct vmm_config){
+		.mem_size = o->mem_size,
+		.cpus = o->cpus,
+		.kernel = o->kernel,
+		.initrd = o->initrd,
+		.append = o->append,
+		.slots = o->slot,
+		.slot_count = o->slot_count,
+		.order = o->order == OPTIONS_ORDER_LEGACY
+				 ? &memslot_order_legacy
+				 : &memslot_order_ours,
+		.faults = &s->faults,
+		.output = on_output,
+		.room = on_room,
+		.guest_report = on_guest_report,
+		.ctx = s,
+	};
+}
+
+int session_open(struct session *s, struct memslot_error *err)
+{
+	const struct options *o = s->options;
+	int r = console_create(o->json, &s->console, err);
+
+	if (!r)
+		r = vmm_machine_create(&s->config, &s->machine, err);
+	if (!r)
+		r = add_tracks(s, err);
+	if (r)
+		return r;
+	if (o->inject_point)
+		fault_arm(&s->faults, o->inject_point, o->inject_nth, false);
+	return 0;
+}
+
+int session_run(
+	struct session *s, enum vmm_stop *why, struct memslot_error *err)
+{
+	int r = console_start(s->console, s->machine, err);
+
+	if (r)
+		return r;
+	r = vmm_machine_run(s->machine, why, err);
+	console_stop(s->console);
+	return r;
+}
+
+void session_close(struct session *s)
+{
+	remove_tracks(s);
+	vmm_machine_destroy(s->machine);
+	console_destroy(s->console);
+	s->machine = NULL;
+	s->console = NULL;
+}

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec.c - the dispatch loop
+ *
+ * Runs decoded blocks, one computed goto per instruction. This function is
+ * long because the state that matters (block, instruction, pc, instret)
+ * lives in registers of the host, and because each handler is a label.
+ *
+ *   jump  find the block at pc through the fetch TLB and the block hash, or
+ *         take the fetch fault
+ *   run   count the block's instructions, look around if it is time, run it
+ *   left  an instruction is done, but the section was left in the middle:
+ *         everything derived from translations is stale, go on from the next
+ *         pc through `jump`
+ *   fault an instruction has not happened: trap
+ *
+ * instret counts whole blocks when they are entered and is corrected where
+ * one is not finished. Direct branches within a page are chained through
+ * block->next: virtual and physical distance are the same there, whatever
+ * the mapping. Everything else goes through `jump`, so a change of mapping,
+ * which always ends a block or leaves the section, needs to tell nobody.
+ *
+ * Interrupts, kicks and the stop are seen at block starts only, by one
+ * compare of instret with check_at. A block has at most BLOCK_INSNS
+ * instructions, and a loop passes a block start every time round.
+ */
+#include <stddef.h>
+
+#include "vmm/soft/hart.h"
+#include "vmm/soft/ops.h"
+
+#define NEXT                  \
+	do {                  \
+		i++;          \
+		goto * i->go; \
+	} while (0)
+
+#define RD  x[i->rd]
+#define RS1 x[i->rs1]
+#define RS2 x[i->rs2]
+#define IMM ((uint64_t)(int64_t)i->imm)
+/* The result of a *W instruction. */
+#define SEXT32(v) ((uint64_t)(int64_t)(int32_t)(v))
+
+#define ALU(name, value)          \
+	op_##name : RD = (value); \
+	NEXT
+
+/* Start block b; in each place anew, for the host's branch prediction. */
+#define ENTER                                                                  \
+	do {                                                                   \
+		instret += b->count;                                           \
+		if (UNLIKELY(instret >= atomic_load_explicit(&h->check_at,     \
+						memory_order_relaxed)))        \
+			goto look;                                             \
+		i = b->insn;                                                   \
+		goto *i->go;                                                   \
+	} while (0)
+
+/* From block b to `target`, which next[n] may already lead to. */
+#define FOLLOW(n, target)                                                      \
+	do {                                                                   \
+		struct block *next = b->next[n];                               \
+                                                                               \
+		if (LIKELY(next && next->gen == h->code_gen)) {                \
+			pc = (target);                                         \
+			b = next;                                              \
+			ENTER;                                                 \
+		}                                                              \
+		to = (target);                                                 \
+		link = &b->next[n];                                            \
+		goto chain;                                                    \
+	} while (0)
+
+#define BRANCH(name, condition)                                                \
+	op_##name : if (condition) FOLLOW(1, pc + IMM);                        \
+	FOLLOW(0, pc + b->bytes)
+
+/* Does `va` hit? See struct tlb_entry. */
+#define HIT(e, va, size) \
+	LIKELY(((va) & (~MEMSLOT_PAGE_MASK | ((size)-1))) == (e)->tag)
+#define ENTRY(t, va) (&(t)->e[((va) >> MEMSLOT_PAGE_SHIFT) & TLB_MASK])
+
+#define LOAD(name, type, assign)                                            \
+	op_##name:                                                          \
+	{                                                                   \
+		uint64_t va = RS1 + IMM;                                    \
+		const struct tlb_entry *e = ENTRY(h->load, va);             \
+		type v;                                                     \
+                                                                            \
+		if (HIT(e, va, sizeof(type))) {                             \
+			v = __atomic_load_n((const type *)(va + e->addend), \
+				__ATOMIC_RELAXED);                          \
+			assign;                                             \
+			NEXT;                                               \
+		}                                                           \
+		mem = mem_load(h, va, sizeof(type));                        \
+		if (mem == MEM_FAULT)                                       \
+			goto fault;                                         \
+		v = (type)h->value;                                         \
+		assign;                                                     \
+		if (mem == MEM_LEFT)                                        \
+			goto left;                                          \
+		NEXT;                                                       \
+	}
+#define LOAD_X(name, type) LOAD(name, type, RD = (uint64_t)(int64_t)v)
+
+#define STORE(name, type, value)                                     \
+	op_##name:                                                   \
+	{                                                            \
+		uint64_t va = RS1 + IMM;                             \
+		const struct tlb_entry *e = ENTRY(h->store, va);     \
+                                                                     \
+		if (HIT(e, va, sizeof(type))) {                      \
+			__atomic_store_n((type *)(va + e->addend),   \
+				(type)(value), __ATOMIC_RELAXED);    \
+			NEXT;                                        \
+		}                                                    \
+		mem = mem_store(h, va, sizeof(type), (type)(value)); \
+		if (mem == MEM_FAULT)                                \
+			goto fault;                                  \
+		if (mem == MEM_LEFT)                                 \
+			goto left;                                   \
+		NEXT;                                                \
+	}
+
+/* FP registers hold floats NaN-boxed. */
+#define BOX(v) ((uint64_t)(v) | 0xffffffff00000000u)
+#define NEED_FP                       \
+	if (UNLIKELY(!fp_enabled(h))) \
+	goto illegal
+
+/* ---- M extension: what C leaves undefined the spec defines ----------------
+ */
+
+static inline uint64_t mulh(int64_t a, int64_t b)
+{
+	return (uint64_t)(((__int128)a * b) >> 64);
+}
+
+static inline uint64_t mulhu(uint64_t a, uint64_t b)
+{
+	return (uint64_t)(((unsigned __int128)a * b) >> 64);
+}
+
+static inline uint64_t mulhsu(int64_t a, uint64_t b)
+{
+	/* b's top bit counted as +2^63: correct the signed product. */
+	return mulhu((uint64_t)a, b) - (a < 0 ? b : 0);
+}
+
+static inline int64_t div64(int64_t a, int64_t b)
+{
+	if (b == 0)
+		return -1;
+	return b == -1 ? (int64_t) - (uint64_t)a : a / b;
+}
+
+static inline int64_t rem64(int64_t a, int64_t b)
+{
+	if (b == 0)
+		return a;
+	return b == -1 ? 0 : a % b;
+}
+
+/* In 64 bits -2^31 / -1 does not overflow, and truncates as asked. */
+static inline int64_t div32(int32_t a, int32_t b)
+{
+	return b ? (int64_t)a / b : -1;
+}
+
+static inline int64_t rem32(int32_t a, int32_t b)
+{
+	return b ? (int64_t)a % b : a;
+}
+
+/* Only "writes before, reads after" costs anything on the usual hosts. */
+static inline void fence(uint32_t bits)
+{
+	bool write_before = bits >> 24 & 5, read_after = bits >> 20 & 10;
+
+	if (write_before && read_after)
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_thread_fence(memory_order_acq_rel);
+}
+
+/*
+ * A fetch of the instruction at the last parcel of a page that goes on in
+ * the next page. MEM_OK: *bits. The two pages need not be neighbours.
+ */
+static enum mem fetch_cross(
+	struct hart *h, uint64_t pc, const uint8_t *host, uint32_t *bits)
+{
+	uint16_t lo = __atomic_load_n((const uint16_t *)host, __ATOMIC_RELAXED);
+	uint64_t va = pc + 2;
+	const struct tlb_entry *e = ENTRY(h->fetch, va);
+	enum mem mem;
+
+	if (!HIT(e, va, 1)) {
+		mem = mmu_fetch(h, va);
+		if (mem != MEM_OK)
+			return mem; /* LEFT: `host` is stale */
+	}
+	*bits = (uint32_t)__atomic_load_n(
+			(const uint16_t *)(va + e->addend), __ATOMIC_RELAXED)
+			<< 16 |
+		lo;
+	return MEM_OK;
+}
+
+/* The loop; or, without a hart, the addresses of its labels. */
+static enum hart_exit loop(struct hart *h, const void *const **labels)
+{
+#define OP_LABEL(name) &&op_##name,
+	static const void *const label[] = {OPS(OP_LABEL)};
+#undef OP_LABEL
+	uint64_t *x, pc, instret, to;
+	const struct insn *i;
+	struct block *b, **link;
+	enum mem mem;
+
+	if (!h) {
+		*labels = label;
+		return EXIT_KICK;
+	}
+	x = h->x;
+	pc = h->pc;
+	instret = h->instret;
+
+jump : {
+	const struct tlb_entry *e = ENTRY(h->fetch, pc);
+	const uint8_t *host;
+
+	link = NULL;
+find:
+	if (UNLIKELY(!HIT(e, pc, 1))) {
+		mem = mmu_fetch(h, pc);
+		if (mem == MEM_FAULT)
+			goto fetch_fault;
+		/* There is a way out even if it never succeeds. */
+		if (mem == MEM_LEFT && atomic_load(&h->kicked))
+			goto kicked;
+		if (mem == MEM_LEFT)
+			goto jump;
+	}
+	host = (const uint8_t *)(pc + e->addend);
+	b = h->code.hash[code_hash(host)];
+	if (LIKELY(b && b->host == host && b->gen == h->code_gen)) {
+		if (link)
+			*link = b;
+	} else {
+		b = code_find(h, host, link);
+	}
+	if (LIKELY(b != NULL))
+		goto run;
+	uint32_t bits = 0;
+
+	mem = fetch_cross(h, pc, host, &bits);
+	if (mem == MEM_FAULT)
+		goto fetch_fault;
+	if (mem == MEM_LEFT && atomic_load(&h->kicked))
+		goto kicked;
+	if (mem == MEM_LEFT)
+		goto jump;
+	b = code_cross(h, bits);
+	goto run;
+
+chain: /* from block b at pc to `to`, remembering the way in *link */
+	if ((to ^ pc) & ~MEMSLOT_PAGE_MASK || !b->host)
+		link = NULL;
+	pc = to;
+	e = ENTRY(h->fetch, pc);
+	goto find;
+}
+
+run:
+	ENTER;
+
+look:
+	instret -= b->count;
+	/* First announce that we look, then look: see hart.c. */
+	atomic_store(&h->check_at, instret + POLL_INSNS);
+	atomic_store_explicit(&h->stat_instret, instret, memory_order_relaxed);
+	if (atomic_load(&h->kicked))
+		goto kicked;
+	if (trap_interrupt(h, &pc))
+		goto jump;
+	instret += b->count;
+	i = b->insn;
+	goto * i->go;
+
+kicked:
+	h->pc = pc;
+	h->instret = instret;
+	return EXIT_KICK;
+
+left:
+	instret -= b->count - (unsigned)(i - b->insn) - 1u;
+	pc += 2u * i[1].off;
+	goto jump;
+
+illegal:
+	h->cause = CAUSE_ILLEGAL;
+	h->tval = block_bits(b, i);
+fault:
+	instret -= b->count - (unsigned)(i - b->insn);
+	pc += 2u * i->off;
+fetch_fault:
+	pc = trap_enter(h, h->cause, h->tval, pc);
+	goto jump;
+
+	/* ---- control ---- */
+
+op_END:
+	FOLLOW(0, pc + b->bytes);
+op_ILLEGAL:
+	goto illegal;
+
+	BRANCH(BEQ, RS1 == RS2);
+	BRANCH(BNE, RS1 != RS2);
+	BRANCH(BLT, (int64_t)RS1 < (int64_t)RS2);
+	BRANCH(BGE, (int64_t)RS1 >= (int64_t)RS2);
+	BRANCH(BLTU, RS1 < RS2);
+	BRANCH(BGEU, RS1 >= RS2);
+	BRANCH(BEQZ, RS1 == 0);
+	BRANCH(BNEZ, RS1 != 0);
+op_JAL:
+	RD = pc + b->bytes;
+op_J:
+	FOLLOW(1, pc + IMM);
+op_JALR:
+	to = (RS1 + IMM) & ~(uint64_t)1;
+	RD = pc + b->bytes;
+	pc = to;
+	{
+		/* What `jump` does, for the usual case: returns are many. */
+		const struct tlb_entry *e = ENTRY(h->fetch, pc);
+		const uint8_t *host = (const uint8_t *)(pc + e->addend);
+		struct block *next = h->code.hash[code_hash(host)];
+
+		if (LIKELY(HIT(e, pc, 1) && next && next->host == host &&
+			    next->gen == h->code_gen)) {
+			b = next;
+			ENTER;
+		}
+	}
+	goto jump;
+
+	/* ---- integer ---- */
+
+	ALU(ADD, RS1 + RS2);
+	ALU(SUB, RS1 - RS2);
+	ALU(SLL, RS1 << (RS2 & 63));
+	ALU(SLT, (int64_t)RS1 < (int64_t)RS2);
+	ALU(SLTU, RS1 < RS2);
+	ALU(XOR, RS1 ^ RS2);
+	ALU(SRL, RS1 >> (RS2 & 63));
+	ALU(SRA, (uint64_t)((int64_t)RS1 >> (RS2 & 63)));
+	ALU(OR, RS1 | RS2);
+	ALU(AND, RS1 & RS2);
+	ALU(ADDW, SEXT32(RS1 + RS2));
+	ALU(SUBW, SEXT32(RS1 - RS2));
+	ALU(SLLW, SEXT32((uint32_t)RS1 << (RS2 & 31)));
+	ALU(SRLW, SEXT32((uint32_t)RS1 >> (RS2 & 31)));
+	ALU(SRAW, SEXT32((int32_t)RS1 >> (RS2 & 31)));
+	ALU(ADDI, RS1 + IMM);
+	ALU(SLTI, (int64_t)RS1 < i->imm);
+	ALU(SLTIU, RS1 < IMM);
+	ALU(XORI, RS1 ^ IMM);
+	ALU(ORI, RS1 | IMM);
+	ALU(ANDI, RS1 & IMM);
+	ALU(SLLI, RS1 << i->imm);
+	ALU(SRLI, RS1 >> i->imm);
+	ALU(SRAI, (uint64_t)((int64_t)RS1 >> i->imm));
+	ALU(ADDIW, SEXT32(RS1 + IMM));
+	ALU(SLLIW, SEXT32((uint32_t)RS1 << i->imm));
+	ALU(SRLIW, SEXT32((uint32_t)RS1 >> i->imm));
+	ALU(SRAIW, SEXT32((int32_t)RS1 >> i->imm));
+	ALU(LI, IMM);
+	ALU(MV, RS1);
+	ALU(AUIPC, pc + IMM);
+	ALU(MUL, RS1 * RS2);
+	ALU(MULH, mulh((int64_t)RS1, (int64_t)RS2));
+	ALU(MULHSU, mulhsu((int64_t)RS1, RS2));
+	ALU(MULHU, mulhu(RS1, RS2));
+	ALU(DIV, (uint64_t)div64((int64_t)RS1, (int64_t)RS2));
+	ALU(DIVU, RS2 ? RS1 / RS2 : ~(uint64_t)0);
+	ALU(REM, (uint64_t)rem64((int64_t)RS1, (int64_t)RS2));
+	ALU(REMU, RS2 ? RS1 % RS2 : RS1);
+	ALU(MULW, SEXT32(RS1 * RS2));
+	ALU(DIVW, SEXT32(div32((int32_t)RS1, (int32_t)RS2)));
+	ALU(DIVUW, (uint32_t)RS2 ? SEXT32((uint32_t)RS1 / (uint32_t)RS2)
+				 : ~(uint64_t)0);
+	ALU(REMW, SEXT32(rem32((int32_t)RS1, (int32_t)RS2)));
+	ALU(REMUW, (uint32_t)RS2 ? SEXT32((uint32_t)RS1 % (uint32_t)RS2)
+				 : SEXT32(RS1));
+
+	/* ---- memory ---- */
+
+	LOAD_X(LB, int8_t)
+	LOAD_X(LH, int16_t)
+	LOAD_X(LW, int32_t)
+	LOAD_X(LD, uint64_t)
+	LOAD_X(LBU, uint8_t)
+	LOAD_X(LHU, uint16_t)
+	LOAD_X(LWU, uint32_t)
+	STORE(SB, uint8_t, RS2)
+	STORE(SH, uint16_t, RS2)
+	STORE(SW, uint32_t, RS2)
+	STORE(SD, uint64_t, RS2)
+op_AMO:
+	mem = amo_exec(h, (uint32_t)i->imm);
+	if (mem == MEM_FAULT)
+		goto fault;
+	if (mem == MEM_LEFT)
+		goto left;
+	NEXT;
+op_FENCE:
+	fence((uint32_t)i->imm);
+	NEXT;
+
+	/* ---- floating point: FS is dirty after anything but a store ---- */
+
+op_FLW:
+	NEED_FP;
+	goto flw;
+	LOAD(flw_body, uint32_t, h->f[i->rd] = BOX(v))
+op_FLD:
+	NEED_FP;
+	goto fld;
+	LOAD(fld_body, uint64_t, h->f[i->rd] = v)
+flw:
+	h->sstatus |= SSTATUS_FS;
+	goto op_flw_body;
+fld:
+	h->sstatus |= SSTATUS_FS;
+	goto op_fld_body;
+op_FSW:
+	NEED_FP;
+	goto op_fsw_body;
+	STORE(fsw_body, uint32_t, h->f[i->rs2])
+op_FSD:
+	NEED_FP;
+	goto op_fsd_body;
+	STORE(fsd_body, uint64_t, h->f[i->rs2])
+op_FP:
+	if (UNLIKELY(!fp_exec(h, (uint32_t)i->imm)))
+		goto illegal;
+	NEXT;
+
+	/* ---- system: each is the last of its block ---- */
+
+op_FENCE_I:
+	code_expire(h);
+	pc += b->bytes;
+	goto jump;
+op_SFENCE_VMA:
+	if (h->mode == MODE_U)
+		goto illegal;
+	if (i->rs1)
+		tlb_drop_va(h, RS1);
+	else
+		tlb_drop_all(h);
+	pc += b->bytes;
+	goto jump;
+op_CSR:
+	h->instret = instret - 1; /* not counting itself */
+	if (!csr_exec(h, (uint32_t)i->imm))
+		goto illegal;
+	pc += b->bytes;
+	goto jump;
+op_ECALL:
+	if (h->mode == MODE_U) {
+		h->cause = CAUSE_ECALL_U;
+		h->tval = 0;
+		goto fault;
+	}
+	h->pc = pc + b->bytes;
+	h->instret = instret;
+	return EXIT_ECALL;
+op_EBREAK:
+	h->cause = CAUSE_BREAKPOINT;
+	h->tval = pc + 2u * i->off;
+	goto fault;
+op_SRET:
+	if (h->mode == MODE_U)
+		goto illegal;
+	pc = trap_sret(h);
+	goto jump;
+op_WFI:
+	if (h->mode == MODE_U)
+		goto illegal;
+	h->pc = pc + b->bytes;
+	h->instret = instret;
+	return EXIT_WFI;
+}
+
+const void *const *hart_exec_labels(void)
+{
+	const void *const *labels;
+
+	loop(NULL, &labels);
+	return labels;
+}
+
+enum hart_exit hart_exec(struct hart *h)
+{
+	return loop(h, NULL);
+}

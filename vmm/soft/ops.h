@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops.h - the operations that instructions are decoded to
+ *
+ * One list gives the numbers decode.c and rvc.c use and the labels of the
+ * dispatch loop in exec.c, so that the two can not disagree. Compressed
+ * instructions have no operations of their own (unprivileged spec, chapter
+ * "C": each expands to one base instruction).
+ */
+#ifndef VMM_SOFT_OPS_H
+#define VMM_SOFT_OPS_H
+
+#include <stdint.h>
+
+#define OPS(X)                                                                     \
+	X(END)                                                                     \
+	X(ILLEGAL) X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) X(XOR) X(SRL) X(SRA) X(     \
+		OR) X(AND) X(ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) X(ADDI) X(SLTI) \
+		X(SLTIU) X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI) X(SRAI) X(         \
+			ADDIW) X(SLLIW) X(SRLIW) X(SRAIW) X(LI) X(MV) X(AUIPC)     \
+			X(MUL) X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X( \
+				REMU) X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)    \
+				X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(     \
+					BEQZ) X(BNEZ) X(J) X(JAL) X(JALR) X(LB)    \
+					X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X(  \
+						SB) X(SH) X(SW) X(SD) X(FLW)       \
+						X(FLD) X(FSW) X(FSD) X(FP) X(      \
+							AMO) X(FENCE) X(FENCE_I)   \
+							X(SFENCE_VMA) X(           \
+								CSR) X(ECALL)      \
+								X(EBREAK) X(       \
+									SRET)      \
+									X(WFI)
+
+#define OP_ENUM(name) OP_##name,
+enum op { OPS(OP_ENUM) OPS_COUNT };
+#undef OP_ENUM
+
+/* What a decoder says about one instruction. */
+struct decoded {
+	enum op op;
+	int32_t imm;
+	uint8_t rd, rs1, rs2; /* rd 0 already is X_SINK for integer results */
+};
+
+/* bits[1:0] == 3 / != 3. Anything unknown is OP_ILLEGAL. */
+struct decoded decode_32(uint32_t bits);
+struct decoded decode_16(uint16_t bits);
+/* Does this operation end a block? */
+int op_ends_block(enum op op);
+
+#endif
