@@ -210,7 +210,7 @@ static void uart_update_modem(struct uart *dev)
 
 	/* A change bit is its line shifted down by four; RI only if it fell. */
 	dev->modem_delta |= ((old ^ new) & (MSR_CTS | MSR_DSR | MSR_DCD)) >> 4;
-	if (old & ~new &MSR_RI)
+	if ((old & ~new) & MSR_RI)
 		dev->modem_delta |= MSR_RI_FELL;
 	dev->modem_lines = new;
 }
@@ -286,7 +286,7 @@ static void uart_transmit(
 /* Enabling the THRE interrupt while the transmitter is empty raises it. */
 static void uart_write_ier(struct uart *dev, uint8_t value)
 {
-	if (value & ~dev->ier & IER_THRE)
+	if ((value & ~dev->ier) & IER_THRE)
 		dev->thre_pending = true;
 	dev->ier = value & IER_ALL;
 }

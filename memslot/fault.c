@@ -38,9 +38,11 @@ bool fault_hit(struct fault_plan *p, unsigned point)
 {
 	uint64_t n;
 
-	if (p->nth == 0 || (p->point != FAULT_ANY && p->point != point))
+	if (p->point != FAULT_ANY && p->point != point)
 		return false;
 	n = atomic_fetch_add(&p->seen, 1) + 1;
+	if (p->nth == 0)
+		return false;
 	if (n != p->nth && !(p->persistent && n > p->nth))
 		return false;
 	atomic_fetch_add(&p->fired, 1);

@@ -47,6 +47,13 @@ static struct memslot *slot_new(
 	return s;
 }
 
+/* Does the slot keep exactly its place, so that nobody new can overlap? */
+static bool same_place(const struct memslot *a, const struct memslot *b)
+{
+	return a && b && a->base_gfn == b->base_gfn &&
+	       a->size_pages == b->size_pages;
+}
+
 /* Take the slot out of those indexes in which its key changes. */
 static int leave(struct memslot_txn *t, const struct memslot_change *c)
 {
@@ -54,7 +61,7 @@ static int leave(struct memslot_txn *t, const struct memslot_change *c)
 	struct memslot_set *set = t->set;
 	int r = 0;
 
-	if (!to || to->base_gfn != from->base_gfn)
+	if (!same_place(from, to))
 		r = map_remove(&t->edit, &set->by_gfn, slot_gfn_key(from));
 	if (!r && (!to || to->host != from->host))
 		r = map_remove(&t->edit, &set->by_host, slot_host_key(from));
@@ -102,7 +109,7 @@ static int enter(struct memslot_txn *t, const struct memslot_change *c)
 			other->id, (ull)other->base_gfn << MEMSLOT_PAGE_SHIFT,
 			(ull)(other->base_gfn + other->size_pages)
 				<< MEMSLOT_PAGE_SHIFT);
-	if (from && from->base_gfn == to->base_gfn)
+	if (same_place(from, to))
 		r = map_replace(&t->edit, &set->by_gfn, key, end, to);
 	else
 		r = map_insert(&t->edit, &set->by_gfn, key, end, to);

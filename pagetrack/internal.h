@@ -41,7 +41,7 @@ struct pagetrack_node {
 	bool reap;              /* the last pin frees it */
 	bool prepared;          /* heard `prepare` of the running transaction */
 	uint64_t gone_pages;    /* lost by the running transaction */
-	_Atomic(uint32_t) idle; /* bumped when the last pin is gone */
+	_Atomic(uint32_t) idle; /* bumped when a pin of a dead node goes */
 };
 
 /*

@@ -122,6 +122,7 @@ static void cancel_nodes(struct pagetrack *pt, const struct memslot_txn *t)
 		if (!last->ops->cancel)
 			continue;
 		node_pin(last, &pin);
+		pin.running = true;
 		pt_unlock(pt);
 		last->ops->cancel(last->ctx, t);
 		pt_lock(pt);

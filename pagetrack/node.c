@@ -77,6 +77,7 @@ void node_pin(struct pagetrack_node *node, struct pagetrack_pin *pin)
 {
 	pin->node = node;
 	pin->thread = node->pt->pf->self(node->pt->pf->ctx);
+	pin->running = false;
 	pin->next = node->pins;
 	node->pins = pin;
 }
@@ -88,9 +89,9 @@ void node_unpin(struct pagetrack_node *node, struct pagetrack_pin *pin)
 	while (*at != pin)
 		at = &(*at)->next;
 	*at = pin->next;
-	if (node->pins || !node->dead)
+	if (!node->dead)
 		return;
-	if (node->reap) {
+	if (node->reap && !node->pins) {
 		node_free(node);
 		return;
 	}
@@ -107,15 +108,18 @@ struct pagetrack_node *node_next(struct pagetrack *pt,
 		node = node->next;
 	if (prev)
 		node_unpin(prev, pin);
-	if (node)
+	if (node) {
 		node_pin(node, pin);
+		pin->running = true;
+	}
 	return node;
 }
 
-static bool pinned_by(const struct pagetrack_node *node, uintptr_t thread)
+/* Is a callback of the node running, in this thread (0: in any)? */
+static bool running_in(const struct pagetrack_node *node, uintptr_t thread)
 {
-	for (const struct pagetrack_pin *pin = node->pins; pin; pin = pin->next)
-		if (pin->thread == thread)
+	for (const struct pagetrack_pin *p = node->pins; p; p = p->next)
+		if (p->running && (!thread || p->thread == thread))
 			return true;
 	return false;
 }
@@ -171,17 +175,17 @@ void pagetrack_unregister(struct pagetrack_node *node)
 	pt_lock(pt);
 	node_forget_pages(node);
 	node->dead = true;
-	if (pinned_by(node, pt->pf->self(pt->pf->ctx))) {
-		node->reap = true; /* we are in one of its callbacks */
-		pt_unlock(pt);
-		return;
-	}
-	while (node->pins) {
-		seen = atomic_load(&node->idle);
-		pt_unlock(pt);
-		pt->pf->wait(pt->pf->ctx, &node->idle, seen);
-		pt_lock(pt);
-	}
-	node_free(node);
+	/* Pins that are not running belong to holds: they skip a dead node. */
+	if (!running_in(node, pt->pf->self(pt->pf->ctx)))
+		while (running_in(node, 0)) {
+			seen = atomic_load(&node->idle);
+			pt_unlock(pt);
+			pt->pf->wait(pt->pf->ctx, &node->idle, seen);
+			pt_lock(pt);
+		}
+	if (node->pins)
+		node->reap = true;
+	else
+		node_free(node);
 	pt_unlock(pt);
 }

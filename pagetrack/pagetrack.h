@@ -114,7 +114,8 @@ int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
  * Remove the node and its protections. Returns after the last callback of
  * the node has returned; from inside a callback of the node itself, no other
  * will start and the node is freed when that one returns. Outside a read
- * section. NULL is allowed.
+ * section. Callbacks of two nodes, in two threads, that unregister each the
+ * other's node wait for each other for ever. NULL is allowed.
  */
 void pagetrack_unregister(struct pagetrack_node *node);
 
@@ -152,6 +153,7 @@ struct pagetrack_pin {
 	struct pagetrack_pin *next;
 	struct pagetrack_node *node;
 	uintptr_t thread;
+	bool running; /* the callback is being run */
 };
 
 /* Who must hear of one write. On the writer's stack. Private. */

@@ -33,6 +33,7 @@ void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
 		struct pagetrack_node *node = h->pin[i].node;
 
 		if (!node->dead) {
+			h->pin[i].running = true;
 			pt_unlock(pt);
 			node->ops->write(node->ctx, &w);
 			pt_lock(pt);

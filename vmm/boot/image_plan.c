@@ -115,7 +115,7 @@ static int image_plan_linux(const struct image_bytes *b,
 	/* image_size counts what the kernel clears itself; old ones say 0. */
 	if (size < b->len)
 		size = b->len;
-	if (text_offset > b->ram->size || !image_in_ram(b->ram, gpa, size))
+	if (!image_in_ram(b->ram, gpa, size))
 		return memslot_fail(err, -EFBIG,
 			"kernel: %s needs %llu bytes from %#llx into RAM, "
 			"which has %llu",

@@ -109,23 +109,28 @@ static void written(struct hart *h, const struct place *p, uint64_t va,
 }
 
 /*
- * Where an atomic access goes. With a hit in the store cache p->slot is NULL
- * and nothing is to be marked or reported. NULL: a trap.
+ * Where an atomic access goes, and its gpa. With a hit in the cache p->slot
+ * is NULL, and if it is a store nothing is to be marked or reported. NULL: a
+ * trap.
  */
-static uint8_t *locate(struct hart *h, uint64_t va, struct place *p)
+static uint8_t *locate(
+	struct hart *h, uint64_t va, enum access access, struct place *p)
 {
-	unsigned n = (va >> MEMSLOT_PAGE_SHIFT) & TLB_MASK;
+	struct tlb *t = access == ACCESS_LOAD ? h->load : h->store;
+	uint8_t *host = tlb_find(t, va);
 
 	p->slot = NULL;
-	if (h->store->e[n].tag == (va & ~MEMSLOT_PAGE_MASK)) {
-		p->gpa = h->store->gfn[n] << MEMSLOT_PAGE_SHIFT |
-			 (va & MEMSLOT_PAGE_MASK);
-		return (uint8_t *)(va + h->store->e[n].addend);
+	if (host) {
+		p->gpa = tlb_gpa(t, va);
+		return host;
 	}
-	if (mem_resolve(h, va, ACCESS_STORE, p) == MEM_FAULT)
+	if (mem_resolve(h, va, access, p) == MEM_FAULT)
 		return NULL;
 	if (!p->slot) {
-		mmu_fault(h, CAUSE_STORE_ACCESS, va);
+		mmu_fault(h,
+			access == ACCESS_LOAD ? CAUSE_LOAD_ACCESS
+					      : CAUSE_STORE_ACCESS,
+			va);
 		return NULL;
 	}
 	return memslot_host(p->slot, p->gpa);
@@ -141,13 +146,11 @@ static enum mem load_reserved(
 		mmu_fault(h, CAUSE_LOAD_MISALIGNED, va);
 		return MEM_FAULT;
 	}
-	if (mem_resolve(h, va, ACCESS_LOAD, &p) == MEM_FAULT)
+	host = locate(h, va, ACCESS_LOAD, &p);
+	if (!host)
 		return MEM_FAULT;
-	if (!p.slot) {
-		mmu_fault(h, CAUSE_LOAD_ACCESS, va);
-		return MEM_FAULT;
-	}
-	host = memslot_host(p.slot, p.gpa);
+	if (p.slot)
+		fill(h, h->load, va, p.gpa, host);
 	h->reserve_gpa = p.gpa;
 	h->reserve_size = size;
 	h->reserve_value = load(host, size);
@@ -163,7 +166,7 @@ static enum mem store_conditional(
 	uint8_t *host;
 	bool ok;
 
-	host = locate(h, va, &p);
+	host = locate(h, va, ACCESS_STORE, &p);
 	if (!host)
 		return MEM_FAULT;
 	ok = h->reserve_size == size && h->reserve_gpa == p.gpa &&
@@ -195,7 +198,7 @@ enum mem amo_exec(struct hart *h, uint32_t bits)
 		v = (uint64_t)(int32_t)v;
 	if (funct5 == AMO_SC)
 		return store_conditional(h, va, rd, v, size);
-	host = locate(h, va, &p);
+	host = locate(h, va, ACCESS_STORE, &p);
 	if (!host)
 		return MEM_FAULT;
 	old = load(host, size);

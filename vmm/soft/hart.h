@@ -320,6 +320,25 @@ uint32_t block_bits(const struct block *b, const struct insn *i);
 
 enum access { ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE };
 
+/* Host address of the byte at va if its page is cached, or NULL. */
+static inline uint8_t *tlb_find(const struct tlb *t, uint64_t va)
+{
+	const struct tlb_entry *e =
+		&t->e[(va >> MEMSLOT_PAGE_SHIFT) & TLB_MASK];
+
+	if (e->tag != (va & ~MEMSLOT_PAGE_MASK))
+		return NULL;
+	return (uint8_t *)(uintptr_t)(va + e->addend);
+}
+
+/* Its guest-physical address, once tlb_find() has found it. */
+static inline gpa_t tlb_gpa(const struct tlb *t, uint64_t va)
+{
+	return t->gfn[(va >> MEMSLOT_PAGE_SHIFT) & TLB_MASK]
+		       << MEMSLOT_PAGE_SHIFT |
+	       (va & MEMSLOT_PAGE_MASK);
+}
+
 void tlb_fill(struct hart *h, struct tlb *t, uint64_t va, gfn_t gfn,
 	const uint8_t *page);
 void tlb_drop_all(struct hart *h);

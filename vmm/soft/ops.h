@@ -12,24 +12,25 @@
 
 #include <stdint.h>
 
-#define OPS(X)                                                                     \
-	X(END)                                                                     \
-	X(ILLEGAL) X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) X(XOR) X(SRL) X(SRA) X(     \
-		OR) X(AND) X(ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) X(ADDI) X(SLTI) \
-		X(SLTIU) X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI) X(SRAI) X(         \
-			ADDIW) X(SLLIW) X(SRLIW) X(SRAIW) X(LI) X(MV) X(AUIPC)     \
-			X(MUL) X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X( \
-				REMU) X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)    \
-				X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(     \
-					BEQZ) X(BNEZ) X(J) X(JAL) X(JALR) X(LB)    \
-					X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X(  \
-						SB) X(SH) X(SW) X(SD) X(FLW)       \
-						X(FLD) X(FSW) X(FSD) X(FP) X(      \
-							AMO) X(FENCE) X(FENCE_I)   \
-							X(SFENCE_VMA) X(           \
-								CSR) X(ECALL)      \
-								X(EBREAK) X(       \
-									SRET)      \
+#define OPS(X)                                                                    \
+	X(END)                                                                    \
+	X(ILLEGAL)                                                                \
+	X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) X(XOR) X(SRL) X(SRA) X(OR) X(AND) X(  \
+		ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) X(ADDI) X(SLTI) X(SLTIU)    \
+		X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI) X(SRAI) X(ADDIW) X(        \
+			SLLIW) X(SRLIW) X(SRAIW) X(LI) X(MV) X(AUIPC) X(MUL)      \
+			X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X(       \
+				REMU) X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)   \
+				X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(    \
+					BEQZ) X(BNEZ) X(J) X(JAL) X(JALR) X(LB)   \
+					X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X( \
+						SB) X(SH) X(SW) X(SD) X(FLW)      \
+						X(FLD) X(FSW) X(FSD) X(FP) X(     \
+							AMO) X(FENCE) X(FENCE_I)  \
+							X(SFENCE_VMA) X(          \
+								CSR) X(ECALL)     \
+								X(EBREAK) X(      \
+									SRET)     \
 									X(WFI)
 
 #define OP_ENUM(name) OP_##name,
