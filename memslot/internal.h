@@ -59,6 +59,9 @@ static inline uint64_t id_key(unsigned space, unsigned id)
 	return (uint64_t)space << 15 | id;
 }
 
+/* No host we know has user addresses of more than 56 bits. */
+#define MEMSLOT_HOST_LIMIT ((uint64_t)1 << 56)
+
 /* Host page number, then space and id: unique although hosts may repeat. */
 #define HOST_KEY_SHIFT 19
 static inline uint64_t host_key(const void *host, uint64_t low)
@@ -84,6 +87,8 @@ static inline void ms_free(struct memslots *ms, void *p)
 /* Take the transaction lock; -EDEADLK if this thread already has it. */
 int ms_lock_txn(struct memslots *ms, struct memslot_error *err);
 void ms_unlock_txn(struct memslots *ms);
+/* Does the calling thread hold it? */
+bool ms_owns_txn(const struct memslots *ms);
 
 /* The published set; only while the transaction lock is held. */
 static inline struct memslot_set *ms_set(struct memslots *ms)

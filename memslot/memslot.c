@@ -86,16 +86,21 @@ bool memslots_broken(const struct memslots *ms)
 /* ---- the transaction lock --------------------------------------------------
  */
 
+bool ms_owns_txn(const struct memslots *ms)
+{
+	/* Only this thread can have stored its own name. */
+	return atomic_load_explicit(&ms->owner, memory_order_relaxed) ==
+	       ms->pf->self(ms->pf->ctx);
+}
+
 int ms_lock_txn(struct memslots *ms, struct memslot_error *err)
 {
-	uintptr_t self = ms->pf->self(ms->pf->ctx);
-
-	/* Only this thread can have stored its own name. */
-	if (atomic_load_explicit(&ms->owner, memory_order_relaxed) == self)
+	if (ms_owns_txn(ms))
 		return memslot_fail(err, -EDEADLK,
 			"called from a callback of a running transaction");
 	memslot_lock(&ms->txn_lock, ms->pf);
-	atomic_store_explicit(&ms->owner, self, memory_order_relaxed);
+	atomic_store_explicit(
+		&ms->owner, ms->pf->self(ms->pf->ctx), memory_order_relaxed);
 	return 0;
 }
 

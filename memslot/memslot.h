@@ -238,7 +238,8 @@ void memslot_leave(struct memslot_reader *r);
 
 /*
  * Outside a section: sleep until no slot is invalid, that is until the
- * transaction in flight, if any, has ended. Returns at once if there is none.
+ * transaction in flight, if any, has ended. Returns at once if there is none,
+ * and in a callback of that transaction.
  */
 void memslot_wait_valid(struct memslot_reader *r);
 
@@ -286,7 +287,8 @@ const struct memslot *memslot_next(
 
 /*
  * The slot for an access, entering the section: enters, looks gfn up and, as
- * long as the slot is invalid, leaves, waits and retries. The reader is
+ * long as the slot is invalid, leaves, waits and retries; a callback of the
+ * very transaction gets the slot as it was, at once. The reader is
  * inside a section when this returns, also when it returns NULL: there is no
  * slot, or the machine is broken (memslots_broken()) and must stop.
  */
@@ -351,12 +353,13 @@ struct memslot_result {
  *   -EDEADLK       the caller is inside a callback of a running commit
  *   -ENOMEM        no memory (also for recorded operations)
  *   -EINVAL        space or id out of range; flags unknown; gpa, size or host
- *                  not page aligned; size 0; host range is null or wraps
+ *                  not page aligned; size 0; host is NULL or passes the end
+ *                  of user memory (2^56)
  *   -E2BIG         size above MEMSLOT_PAGES_MAX pages
- *   -ERANGE        gpa + size passes MEMSLOT_GPA_LIMIT
- *   -EEXIST        create: the id is in use at that point of the list; or two
- *                  slots of the end state overlap
  *   -ENOENT        delete, move, flags: no slot of that id at that point
+ *   -ERANGE        gpa + size passes MEMSLOT_GPA_LIMIT
+ *   -EEXIST        create: the id is in use at that point of the list; or,
+ *                  after all operations, two slots of the end state overlap
  *   any            what a participant's prepare or apply returned
  *   -EIO           undo failed: the map and the backend disagree; the machine
  *                  is marked broken and every later commit returns -EIO

@@ -88,6 +88,8 @@ void memslot_wait_valid(struct memslot_reader *r)
 	struct memslots *ms = r->ms;
 	uint32_t seen;
 
+	if (ms_owns_txn(ms))
+		return; /* it would wait for itself */
 	atomic_fetch_add(&ms->waiting, 1);
 	while ((seen = atomic_load(&ms->window)) & 1)
 		ms->pf->wait(ms->pf->ctx, &ms->window, seen);
@@ -162,6 +164,8 @@ const struct memslot *memslot_by_host(
 	const uint64_t any = ((uint64_t)1 << HOST_KEY_SHIFT) - 1;
 	uint64_t from = 0;
 
+	if ((uint64_t)(uintptr_t)host >= MEMSLOT_HOST_LIMIT)
+		return NULL;
 	if (prev)
 		from = host_key(prev->host, id_key(prev->space, prev->id)) + 1;
 	return map_stab(
@@ -173,7 +177,9 @@ const struct memslot *memslot_next(
 {
 	const struct memslot *s = memslot_search(r, space, gfn);
 
-	if (s || space >= r->ms->spaces)
+	/* Beyond the limit the key would be one of the next space. */
+	if (s || space >= r->ms->spaces ||
+		gfn >= MEMSLOT_GPA_LIMIT >> MEMSLOT_PAGE_SHIFT)
 		return s;
 	s = map_ceiling(r->set->by_gfn, gfn_key(space, gfn));
 	return s && s->space == space ? s : NULL;
@@ -188,6 +194,12 @@ const struct memslot *memslot_enter_at(
 		memslot_enter(r);
 		s = memslot_lookup(r, space, gfn);
 		if (!s || !memslot_is_invalid(s))
+			return s;
+		/*
+		 * A callback of the transaction itself: the memory is there,
+		 * and nobody else uses it meanwhile.
+		 */
+		if (ms_owns_txn(r->ms))
 			return s;
 		if (memslots_broken(r->ms))
 			return NULL;

@@ -101,13 +101,57 @@ static int check_flags(
 	return 0;
 }
 
-static int check_gpa(struct memslot_txn *t, unsigned n,
+static int check_aligned(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, const char *what, uint64_t value)
+{
+	if (value & MEMSLOT_PAGE_MASK)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "%s %#llx is not a multiple of 4096",
+			OP_ARGS(n, op), what, (ull)value);
+	return 0;
+}
+
+static int check_host(
+	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
+{
+	uint64_t host = (uint64_t)(uintptr_t)op->c.host;
+
+	if (!host)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "host address is NULL", OP_ARGS(n, op));
+	if (host > MEMSLOT_HOST_LIMIT || op->c.size > MEMSLOT_HOST_LIMIT - host)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "%#llx bytes at host address %#llx are not "
+			       "user memory",
+			OP_ARGS(n, op), (ull)op->c.size, (ull)host);
+	return check_aligned(t, n, op, "host address", host);
+}
+
+/* Rules that need nothing but the operation: all the -EINVAL ones. */
+static int check_form(
+	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
+{
+	int r = check_id(t, n, op);
+
+	/* What the kind does not use is 0 and passes. */
+	if (!r)
+		r = check_flags(t, n, op);
+	if (!r)
+		r = check_aligned(t, n, op, "guest address", op->c.gpa);
+	if (r || op->kind != MEMSLOT_OP_CREATE)
+		return r;
+	if (op->c.size == 0)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "size is 0; use delete to remove a slot",
+			OP_ARGS(n, op));
+	r = check_aligned(t, n, op, "size", op->c.size);
+	return r ? r : check_host(t, n, op);
+}
+
+/* Where a slot of `size` bytes may be. */
+static int check_range(struct memslot_txn *t, unsigned n,
 	const struct memslot_op *op, uint64_t size)
 {
-	if (op->c.gpa & MEMSLOT_PAGE_MASK)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "guest address %#llx is not a multiple of 4096",
-			OP_ARGS(n, op), (ull)op->c.gpa);
 	if (op->c.gpa > MEMSLOT_GPA_LIMIT ||
 		size > MEMSLOT_GPA_LIMIT - op->c.gpa)
 		return memslot_fail(t->err, -ERANGE,
@@ -118,68 +162,22 @@ static int check_gpa(struct memslot_txn *t, unsigned n,
 	return 0;
 }
 
-static int check_size(
-	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
-{
-	if (op->c.size == 0)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "size is 0; use delete to remove a slot",
-			OP_ARGS(n, op));
-	if (op->c.size & MEMSLOT_PAGE_MASK)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "size %#llx is not a multiple of 4096",
-			OP_ARGS(n, op), (ull)op->c.size);
-	if (op->c.size >> MEMSLOT_PAGE_SHIFT > MEMSLOT_PAGES_MAX)
-		return memslot_fail(t->err, -E2BIG,
-			OP_FMT "%llu pages are more than the %llu a slot may "
-			       "have",
-			OP_ARGS(n, op), (ull)(op->c.size >> MEMSLOT_PAGE_SHIFT),
-			(ull)MEMSLOT_PAGES_MAX);
-	return 0;
-}
-
-static int check_host(
-	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
-{
-	uint64_t host = (uint64_t)(uintptr_t)op->c.host;
-	/* No host we know has user addresses of more than 56 bits. */
-	const uint64_t limit = (uint64_t)1 << 56;
-
-	if (!host)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "host address is NULL", OP_ARGS(n, op));
-	if (host & MEMSLOT_PAGE_MASK)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "host address %#llx is not a multiple of 4096",
-			OP_ARGS(n, op), (ull)host);
-	if (host > limit || op->c.size > limit - host)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "%#llx bytes at host address %#llx are not "
-			       "user memory",
-			OP_ARGS(n, op), (ull)op->c.size, (ull)host);
-	return 0;
-}
-
-static int check_create(
-	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
-{
-	int r = check_flags(t, n, op);
-
-	if (!r)
-		r = check_size(t, n, op);
-	if (!r)
-		r = check_gpa(t, n, op, op->c.size);
-	return r ? r : check_host(t, n, op);
-}
-
 /* ---- applying -------------------------------------------------------------
  */
 
 static int apply_create(struct memslot_txn *t, unsigned n,
 	const struct memslot_op *op, struct memslot_plan *p)
 {
-	int r = check_create(t, n, op);
+	uint64_t size_pages = op->c.size >> MEMSLOT_PAGE_SHIFT;
+	int r;
 
+	if (size_pages > MEMSLOT_PAGES_MAX)
+		return memslot_fail(t->err, -E2BIG,
+			OP_FMT "%llu pages are more than the %llu a slot may "
+			       "have",
+			OP_ARGS(n, op), (ull)size_pages,
+			(ull)MEMSLOT_PAGES_MAX);
+	r = check_range(t, n, op, op->c.size);
 	if (r)
 		return r;
 	if (p->exists)
@@ -191,33 +189,15 @@ static int apply_create(struct memslot_txn *t, unsigned n,
 	return 0;
 }
 
-static int apply_to_existing(struct memslot_txn *t, unsigned n,
+static int apply_move(struct memslot_txn *t, unsigned n,
 	const struct memslot_op *op, struct memslot_plan *p)
 {
-	int r = 0;
+	int r = check_range(t, n, op, p->c.size);
 
-	if (op->kind == MEMSLOT_OP_FLAGS)
-		r = check_flags(t, n, op);
 	if (r)
 		return r;
-	if (!p->exists)
-		return memslot_fail(t->err, -ENOENT,
-			OP_FMT "there is no such slot", OP_ARGS(n, op));
-	switch (op->kind) {
-	case MEMSLOT_OP_DELETE:
-		p->exists = p->fresh = false;
-		break;
-	case MEMSLOT_OP_MOVE:
-		r = check_gpa(t, n, op, p->c.size);
-		if (r)
-			return r;
-		p->c.gpa = op->c.gpa;
-		p->keep = op->dirty == MEMSLOT_MOVE_KEEP;
-		break;
-	default:
-		p->c.flags = op->c.flags;
-		break;
-	}
+	p->c.gpa = op->c.gpa;
+	p->keep = op->dirty == MEMSLOT_MOVE_KEEP;
 	return 0;
 }
 
@@ -225,7 +205,7 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 {
 	const struct memslot_op *op = &t->ops[n];
 	struct memslot_plan *p;
-	int r = check_id(t, n, op);
+	int r = check_form(t, n, op);
 
 	if (r)
 		return r;
@@ -233,7 +213,19 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 	p->op = n;
 	if (op->kind == MEMSLOT_OP_CREATE)
 		return apply_create(t, n, op, p);
-	return apply_to_existing(t, n, op, p);
+	if (!p->exists)
+		return memslot_fail(t->err, -ENOENT,
+			OP_FMT "there is no such slot", OP_ARGS(n, op));
+	switch (op->kind) {
+	case MEMSLOT_OP_MOVE:
+		return apply_move(t, n, op, p);
+	case MEMSLOT_OP_DELETE:
+		p->exists = p->fresh = false;
+		return 0;
+	default:
+		p->c.flags = op->c.flags;
+		return 0;
+	}
 }
 
 /* ---- the net change --------------------------------------------------------
