@@ -84,10 +84,10 @@ enum slotctl_register {
 enum slotctl_command {
 	SLOTCTL_MOVE = 1,           /* to TARGET; marks all pages dirty */
 	SLOTCTL_SET_READONLY = 2,   /* stores have no effect from now on */
-	SLOTCTL_CLEAR_READONLY = 3, /* */
+	SLOTCTL_CLEAR_READONLY = 3, /* stores have effect again */
 	SLOTCTL_SET_LOG = 4,        /* the monitor logs what is written */
-	SLOTCTL_CLEAR_LOG = 5,      /* */
-	SLOTCTL_MOVE_KEEP = 6,      /* to TARGET; the dirty log stays as it is */
+	SLOTCTL_CLEAR_LOG = 5,      /* what was logged is forgotten */
+	SLOTCTL_MOVE_KEEP = 6,      /* to TARGET; the log stays as it is */
 };
 
 /* What the guest says about itself. Not to be trusted, only printed. */

@@ -449,6 +449,8 @@ static bool parse_simple(
 		o->action = OPTIONS_VERSION;
 	else if (strcmp(arg, "-v") == 0)
 		o->verbose = true;
+	else if (strcmp(arg, "--no-reboot") == 0)
+		o->no_reboot = true;
 	else if (strcmp(arg, "--move-slot") == 0)
 		o->action = OPTIONS_MOVE_SLOT;
 	else if (strncmp(arg, "--move-slot=", move_len + 1) == 0)

@@ -41,6 +41,7 @@ struct options {
 	uint64_t inject_nth;
 	bool json;
 	bool verbose;
+	bool no_reboot;
 	/* --move-slot; 0: default */
 	uint64_t move_count, move_interval_us;
 	gpa_t move_target;

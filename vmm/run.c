@@ -70,12 +70,13 @@ static int run_once(const struct options *o, enum vmm_stop *why)
 
 int run_guest(const struct options *o)
 {
-	enum vmm_stop why;
+	enum vmm_stop why = VMM_STOP_ERROR;
 	int status;
 
 	do
 		status = run_once(o, &why);
-	while (status == EXIT_SUCCESS && why == VMM_STOP_REBOOT);
+	while (status == EXIT_SUCCESS && why == VMM_STOP_REBOOT &&
+		!o->no_reboot);
 	return status;
 }
 

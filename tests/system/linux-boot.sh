@@ -73,6 +73,19 @@ check "plain boot: the kernel's banner" console '^(\[.*\] )?Linux version 6'
 check "plain boot: init" console '^guest: init reached, Linux .* riscv64, 1 CPU'
 check "plain boot: verdict" console '^guest: verdict ok'
 
+# ---- reboot ------------------------------------------------------------------
+
+boot --append 'console=ttyS0 quiet window=none end=reboot' --no-reboot
+check "reboot with --no-reboot: exit 0" test "$status" -eq 0
+check "reboot with --no-reboot: one boot" \
+	test "$(grep -c '^guest: init reached' "$tmp/console")" -eq 1
+long=$limit
+limit=30 # it would go on for ever
+boot --append 'console=ttyS0 quiet window=none end=reboot'
+limit=$long
+check "reboot: boots again" \
+	test "$(grep -c '^guest: init reached' "$tmp/console")" -ge 2
+
 # ---- two harts ---------------------------------------------------------------
 
 boot --append 'console=ttyS0 quiet window=none' --cpus 2

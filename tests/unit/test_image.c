@@ -145,6 +145,19 @@ static void test_write(void)
 	CHECK_EQ(
 		image_write(&plan, (uint8_t *)&f, 100, &memory, &err), -EINVAL);
 	CHECK_TEXT(err.text, "segment 0 is not inside its 100 bytes");
+	CHECK_EQ(
+		image_write(&plan, (uint8_t *)&f, sizeof(f) - 1, &memory, &err),
+		-EINVAL);
+	CHECK_TEXT(err.text, "segment 0");
+	plan.segment[0].file_size--;
+	plan.segment[0].size--;
+	CHECK_EQ(
+		image_write(&plan, (uint8_t *)&f, sizeof(f) - 1, &memory, &err),
+		-EINVAL); /* the other one begins behind the end */
+	plan.segment[0].file_size += 2;
+	CHECK_EQ(image_write(&plan, (uint8_t *)&f, sizeof(f), &memory, &err),
+		-EINVAL);
+	plan.segment[0].file_size -= 2;
 	plan.segment[1].gpa = 0;
 	CHECK_EQ(image_write(&plan, (uint8_t *)&f, sizeof(f), &small, &err),
 		-EFAULT);

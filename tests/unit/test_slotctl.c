@@ -268,6 +268,45 @@ static void test_neighbour(void)
 	free(host);
 }
 
+/* A move marks all pages, unless it is asked to keep the log. */
+static void test_log(void)
+{
+	struct machine m;
+	struct memslot_harvest *h;
+
+	fresh(&m, true);
+	CHECK_EQ(command(&m, SLOTCTL_SET_LOG), 0);
+	CHECK_EQ(memslot_harvest(m.slots, 1, SLOT, &h, NULL), 0);
+	memslot_harvest_done(h);
+	put8(&m, SLOTCTL_REG_TARGET, RANGE + PAGE);
+	CHECK_EQ(command(&m, SLOTCTL_MOVE_KEEP), 0);
+	CHECK_EQ(get8(&m, SLOTCTL_REG_WINDOW_BASE), RANGE + PAGE);
+	CHECK_EQ(get8(&m, SLOTCTL_REG_MOVES), 1);
+	CHECK_EQ(memslot_harvest(m.slots, 1, SLOT, &h, NULL), 0);
+	CHECK_EQ(memslot_harvest_count(h), 0);
+	memslot_harvest_done(h);
+	CHECK_EQ(move(&m, RANGE), 0);
+	CHECK_EQ(memslot_harvest(m.slots, 1, SLOT, &h, NULL), 0);
+	CHECK_EQ(memslot_harvest_count(h), WINDOW / PAGE);
+	memslot_harvest_done(h);
+	put8(&m, SLOTCTL_REG_TARGET, RANGE + RANGES);
+	CHECK_EQ(command(&m, SLOTCTL_MOVE_KEEP), EPERM);
+	end(&m);
+}
+
+/* A range too small for the window: it can go nowhere, also not wrapped. */
+static void test_small_range(void)
+{
+	struct machine m;
+
+	fresh(&m, true);
+	m.dev.config.range_size = WINDOW - PAGE;
+	CHECK_EQ(move(&m, RANGE), EPERM);
+	CHECK_EQ(move(&m, RANGE + PAGE), EPERM);
+	CHECK_EQ(move(&m, 0), EPERM);
+	end(&m);
+}
+
 static void test_flags(void)
 {
 	struct machine m;
@@ -281,15 +320,18 @@ static void test_flags(void)
 	CHECK_EQ(move(&m, RANGE + 2 * PAGE), 0);
 	CHECK_EQ(get(&m, SLOTCTL_REG_FLAGS),
 		MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY);
+	CHECK_EQ(command(&m, SLOTCTL_CLEAR_READONLY), 0);
+	CHECK_EQ(get(&m, SLOTCTL_REG_FLAGS), MEMSLOT_LOG_DIRTY);
+	CHECK_EQ(command(&m, SLOTCTL_SET_READONLY), 0);
 	CHECK_EQ(command(&m, SLOTCTL_CLEAR_LOG), 0);
 	CHECK_EQ(get(&m, SLOTCTL_REG_FLAGS), MEMSLOT_READONLY);
 	CHECK_EQ(command(&m, SLOTCTL_CLEAR_READONLY), 0);
 	CHECK_EQ(get(&m, SLOTCTL_REG_FLAGS), 0);
 	CHECK_EQ(get8(&m, SLOTCTL_REG_MOVES), 1);
 	CHECK_EQ(command(&m, 0), ENOSYS);
-	CHECK_EQ(command(&m, 6), ENOSYS);
+	CHECK_EQ(command(&m, 7), ENOSYS);
 	CHECK_EQ(command(&m, UINT32_MAX), ENOSYS);
-	CHECK_EQ(seen.commands, 8);
+	CHECK_EQ(seen.commands, 10);
 	end(&m);
 }
 
@@ -392,6 +434,8 @@ int main(void)
 	test_halves();
 	test_moves();
 	test_neighbour();
+	test_log();
+	test_small_range();
 	test_flags();
 	test_no_window();
 	test_report();

@@ -174,7 +174,7 @@ static void test_flow(void)
 	size_t taken, got = 0;
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)(i * 7);
+		bytes[i] = (uint8_t)(i * 7 + i / 251);
 	put(dev, 2, 0x01);
 	taken = uart_input(dev, bytes, sizeof(bytes));
 	CHECK(taken >= UART_BACKLOG && taken <= UART_BACKLOG + UART_FIFO);

@@ -16,7 +16,8 @@
 
 #define IMAGE_HEADER_SIZE 64u /* of Linux's RISC-V Image */
 #define IMAGE_LOAD_ALIGN  ((uint64_t)2 << 20)
-#define IMAGE_BIG_ENDIAN  1u /* bit 0 of its flags */
+#define IMAGE_PE_MAGIC    0x4550u /* "PE", 0, 0 */
+#define IMAGE_BIG_ENDIAN  1u      /* bit 0 of its flags */
 
 struct image_bytes {
 	const char *name;
@@ -97,6 +98,30 @@ static bool image_is_linux(const struct image_bytes *b)
 	return image_has(b, 56, "RSC\x05", 4);
 }
 
+/*
+ * How long the file must be. Linux's own header does not say: its image_size
+ * includes memory that is only cleared. But a kernel built for EFI is a PE
+ * file too, and that header lists its sections (Microsoft's "PE Format", COFF
+ * header and section table). 0: not such a kernel.
+ */
+static uint64_t image_linux_file_size(const struct image_bytes *b)
+{
+	uint64_t pe = le32(b, 60), at, end = 0;
+	unsigned sections = le16(b, pe + 6);
+
+	if (le32(b, pe) != IMAGE_PE_MAGIC)
+		return 0;
+	at = pe + 24 + le16(b, pe + 20);
+	for (unsigned i = 0; i < sections; i++, at += 40) {
+		uint64_t size = le32(b, at + 16);
+		uint64_t section_end = le32(b, at + 20) + size;
+
+		if (size && section_end > end)
+			end = section_end;
+	}
+	return end;
+}
+
 static int image_plan_linux(const struct image_bytes *b,
 	struct image_plan *plan, struct memslot_error *err)
 {
@@ -109,6 +134,11 @@ static int image_plan_linux(const struct image_bytes *b,
 			"kernel: %s ends inside its header, after %zu of %u "
 			"bytes",
 			b->name, b->len, IMAGE_HEADER_SIZE);
+	if (image_linux_file_size(b) > b->len)
+		return memslot_fail(err, -EINVAL,
+			"kernel: %s is truncated: it has %zu bytes of %llu",
+			b->name, b->len,
+			(unsigned long long)image_linux_file_size(b));
 	if (le64(b, 24) & IMAGE_BIG_ENDIAN)
 		return memslot_fail(err, -ENOEXEC,
 			"kernel: %s is a big-endian RISC-V kernel", b->name);

@@ -181,15 +181,21 @@ static inline int64_t rem32(int32_t a, int32_t b)
 	return b ? (int64_t)a % b : a;
 }
 
-/* Only "writes before, reads after" costs anything on the usual hosts. */
+/*
+ * x86 keeps all orders but "writes before, reads after" by itself. Not C11's
+ * atomic_thread_fence(): the thread sanitizer does not know it.
+ */
 static inline void fence(uint32_t bits)
 {
+#if defined(__x86_64__)
 	bool write_before = bits >> 24 & 5, read_after = bits >> 20 & 10;
 
-	if (write_before && read_after)
-		atomic_thread_fence(memory_order_seq_cst);
-	else
-		atomic_thread_fence(memory_order_acq_rel);
+	if (!write_before || !read_after) {
+		atomic_signal_fence(memory_order_seq_cst);
+		return;
+	}
+#endif
+	__sync_synchronize();
 }
 
 /*
@@ -315,6 +321,9 @@ fault:
 	pc += 2u * i->off;
 fetch_fault:
 	pc = trap_enter(h, h->cause, h->tval, pc);
+	/* A handler that can not be fetched never comes to a block start. */
+	if (UNLIKELY(atomic_load_explicit(&h->kicked, memory_order_relaxed)))
+		goto kicked;
 	goto jump;
 
 	/* ---- control ---- */

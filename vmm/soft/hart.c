@@ -245,6 +245,8 @@ void hart_sleep(struct hart *h)
 		wait_for_timer(h);
 	atomic_store(&h->sleeping, false);
 	pthread_mutex_unlock(&h->lock);
+	/* Nobody but the clock may have woken us: look at once. */
+	atomic_store(&h->check_at, 0);
 }
 
 static void sleep_until_started(struct hart *h)

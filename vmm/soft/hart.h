@@ -209,8 +209,6 @@ struct hart {
 	MEMSLOT_ATOMIC(int) state;
 	uint64_t start_pc, start_a1;
 	pthread_t thread;
-	bool threaded;
-	bool ready; /* init has succeeded: fini has work */
 	MEMSLOT_ATOMIC(uint64_t) stat_instret;
 	MEMSLOT_ATOMIC(uint64_t) stat_flushes;
 	MEMSLOT_ATOMIC(uint64_t) stat_refills;
