@@ -328,6 +328,16 @@ static void track_aborted(void *ctx, const struct memslot_txn *t)
 	pt_unlock(pt);
 }
 
+/* The transaction is over without an end: it must not be looked at again. */
+static void track_broken(void *ctx)
+{
+	struct pagetrack *pt = ctx;
+
+	pt_lock(pt);
+	end_transaction(pt);
+	pt_unlock(pt);
+}
+
 const struct memslot_participant_ops pagetrack_participant_ops = {
 	.name = "pagetrack",
 	.prepare = track_prepare,
@@ -336,4 +346,5 @@ const struct memslot_participant_ops pagetrack_participant_ops = {
 	.adopt = track_adopt,
 	.committed = track_committed,
 	.aborted = track_aborted,
+	.broken = track_broken,
 };

@@ -21,6 +21,7 @@ struct console {
 	int event;   /* eventfd: there is room, or `stop` was set */
 	int signals; /* signalfd */
 	_Atomic(bool) stop;
+	_Atomic(int) signal; /* that ended the machine */
 	bool raw;
 	struct termios cooked;
 	sigset_t old_mask;
@@ -128,8 +129,10 @@ static void read_signal(struct console *c)
 {
 	struct signalfd_siginfo info;
 
-	if (read(c->signals, &info, sizeof(info)) == sizeof(info))
-		vmm_machine_stop(c->machine);
+	if (read(c->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	atomic_store(&c->signal, (int)info.ssi_signo);
+	vmm_machine_stop(c->machine);
 }
 
 static void read_event(struct console *c)
@@ -236,6 +239,11 @@ void console_stop(struct console *c)
 	if (c->raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c->cooked);
 	c->raw = false;
+}
+
+int console_signal(const struct console *c)
+{
+	return atomic_load(&c->signal);
 }
 
 void console_destroy(struct console *c)

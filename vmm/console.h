@@ -28,6 +28,8 @@ int console_start(struct console *c, struct vmm_machine *machine,
 /* The machine is about to go. */
 void console_stop(struct console *c);
 void console_destroy(struct console *c);
+/* The signal that ended the machine; 0: none did. */
+int console_signal(const struct console *c);
 
 /* For vmm_config: ctx is the console. */
 void console_output(void *ctx, const void *bytes, size_t len);

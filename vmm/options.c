@@ -387,7 +387,8 @@ static const struct option table[] = {
 	{"--order", "ours|legacy", false, parse_order,
 		"order of a transaction's phases (ours)"},
 	{"--inject", "POINT[:N]", false, parse_inject,
-		"make POINT fail, the Nth time it is reached"},
+		"make POINT (a name or number) fail, the Nth time it is "
+		"reached"},
 	{"--report", "json", false, parse_report,
 		"--move-slot: numbers as JSON on stdout"},
 	{"--dump-dtb", "FILE", false, parse_dump_dtb,

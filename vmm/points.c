@@ -5,6 +5,7 @@
 #include "vmm/soft/soft.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct fault_point *const tables[] = {
@@ -20,9 +21,14 @@ const unsigned points_of_a_move[] = {FAULT_TXN_BEGIN, FAULT_TXN_RECORD,
 
 unsigned point_by_name(const char *name)
 {
+	char *end;
+	unsigned long number = strtoul(name, &end, 10);
+
 	for (size_t t = 0; t < TABLES; t++)
 		for (const struct fault_point *p = tables[t]; p->name; p++)
-			if (strcmp(p->name, name) == 0)
+			if (strcmp(p->name, name) == 0 ||
+				(*name >= '0' && *name <= '9' && !*end &&
+					p->number == number))
 				return p->number;
 	return 0;
 }
@@ -43,6 +49,7 @@ int points_print(void)
 	for (size_t t = 0; t < TABLES; t++)
 		for (const struct fault_point *p = tables[t]; r >= 0 && p->name;
 			p++)
-			r = printf("  %-20s %s\n", p->name, p->what);
+			r = printf("  %3u %-20s %s\n", p->number, p->name,
+				p->what);
 	return r;
 }

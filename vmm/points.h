@@ -5,7 +5,7 @@
 
 #include "memslot/fault.h"
 
-/* The number of the point with that name; 0: there is none. */
+/* The number of the point with that name or number; 0: there is none. */
 unsigned point_by_name(const char *name);
 const char *point_name(unsigned number);
 

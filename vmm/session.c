@@ -3,6 +3,7 @@
 
 #include "memslot/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,6 +137,9 @@ int session_run(
 		return r;
 	r = vmm_machine_run(s->machine, why, err);
 	console_stop(s->console);
+	if (!r && console_signal(s->console))
+		return memslot_fail(err, -EINTR, "ended by signal %d",
+			console_signal(s->console));
 	return r;
 }
 

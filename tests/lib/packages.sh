@@ -45,6 +45,10 @@ group()
 		libclang-rt-dev clang
 		binutils strip
 		device-tree-compiler dtc
+		clang-format clang-format
+		g++ g++
+		gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+		libc6-dev-arm64-cross aarch64-linux-gnu-gcc
 		util-linux setarch
 		END
 	bench)

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "vmm/soft/hart.h"
-#include "vmm/soft/ops.h"
 
 /* insn[] with OP_END, and the raw bytes. */
 #define BLOCK_MAX                                                         \

@@ -7,25 +7,7 @@
  * are no don't-care fields other than those the spec says to ignore (fence)
  * and those that the executing function checks itself (csr, fp).
  */
-#include "vmm/soft/hart.h"
 #include "vmm/soft/ops.h"
-
-static struct decoded make(
-	enum op op, unsigned rd, unsigned rs1, unsigned rs2, int32_t imm)
-{
-	return (struct decoded){
-		.op = op,
-		.imm = imm,
-		.rd = (uint8_t)(rd ? rd : X_SINK),
-		.rs1 = (uint8_t)rs1,
-		.rs2 = (uint8_t)rs2,
-	};
-}
-
-static struct decoded illegal(void)
-{
-	return make(OP_ILLEGAL, 0, 0, 0, 0);
-}
 
 /* `count` bits from `low` on. */
 static unsigned field(uint32_t bits, unsigned low, unsigned count)
@@ -268,7 +250,7 @@ struct decoded decode_32(uint32_t bits)
 	return illegal();
 }
 
-int op_ends_block(enum op op)
+bool op_ends_block(enum op op)
 {
 	switch (op) {
 	case OP_ILLEGAL:
@@ -290,8 +272,8 @@ int op_ends_block(enum op op)
 	case OP_EBREAK:
 	case OP_SRET:
 	case OP_WFI:
-		return 1;
+		return true;
 	default:
-		return 0;
+		return false;
 	}
 }

@@ -34,7 +34,6 @@
 #endif
 
 #include "vmm/soft/hart.h"
-#include "vmm/soft/ops.h"
 
 #define NEXT                  \
 	do {                  \
@@ -88,13 +87,15 @@
 	LIKELY(((va) & (~MEMSLOT_PAGE_MASK | ((size)-1))) == (e)->tag)
 #define ENTRY(t, va) (&(t)->e[((va) >> MEMSLOT_PAGE_SHIFT) & TLB_MASK])
 
-#define LOAD(name, type, assign)                                            \
+/* `first` comes before the access, `assign` takes the value in v. */
+#define LOAD(name, type, first, assign)                                     \
 	op_##name:                                                          \
 	{                                                                   \
 		uint64_t va = RS1 + IMM;                                    \
 		const struct tlb_entry *e = ENTRY(h->load, va);             \
 		type v;                                                     \
                                                                             \
+		first;                                                      \
 		if (HIT(e, va, sizeof(type))) {                             \
 			v = __atomic_load_n((const type *)(va + e->addend), \
 				__ATOMIC_RELAXED);                          \
@@ -110,14 +111,15 @@
 			goto left;                                          \
 		NEXT;                                                       \
 	}
-#define LOAD_X(name, type) LOAD(name, type, RD = (uint64_t)(int64_t)v)
+#define LOAD_X(name, type) LOAD(name, type, (void)0, RD = (uint64_t)(int64_t)v)
 
-#define STORE(name, type, value)                                     \
+#define STORE(name, type, first, value)                              \
 	op_##name:                                                   \
 	{                                                            \
 		uint64_t va = RS1 + IMM;                             \
 		const struct tlb_entry *e = ENTRY(h->store, va);     \
                                                                      \
+		first;                                               \
 		if (HIT(e, va, sizeof(type))) {                      \
 			__atomic_store_n((type *)(va + e->addend),   \
 				(type)(value), __ATOMIC_RELAXED);    \
@@ -130,12 +132,16 @@
 			goto left;                                   \
 		NEXT;                                                \
 	}
+#define STORE_X(name, type) STORE(name, type, (void)0, RS2)
 
 /* FP registers hold floats NaN-boxed. */
 #define BOX(v) ((uint64_t)(v) | 0xffffffff00000000u)
-#define NEED_FP                       \
-	if (UNLIKELY(!fp_enabled(h))) \
-	goto illegal
+#define NEED_FP                               \
+	do {                                  \
+		if (UNLIKELY(!fp_enabled(h))) \
+			goto illegal;         \
+	} while (0)
+#define DIRTY_FP (h->sstatus |= SSTATUS_FS)
 
 /* ---- M extension: what C leaves undefined the spec defines ----------------
  */
@@ -152,7 +158,7 @@ static inline uint64_t mulhu(uint64_t a, uint64_t b)
 
 static inline uint64_t mulhsu(int64_t a, uint64_t b)
 {
-	/* b's top bit counted as +2^63: correct the signed product. */
+	/* Read as unsigned, a negative a is 2^64 too much. */
 	return mulhu((uint64_t)a, b) - (a < 0 ? b : 0);
 }
 
@@ -309,6 +315,9 @@ kicked:
 	return EXIT_KICK;
 
 left:
+	/* Devices and trackers take their time: keep the timer in sight. */
+	if (++h->lefts % LEFTS_PER_LOOK == 0)
+		atomic_store_explicit(&h->check_at, 0, memory_order_relaxed);
 	instret -= b->count - (unsigned)(i - b->insn) - 1u;
 	pc += 2u * i[1].off;
 	goto jump;
@@ -421,10 +430,10 @@ op_JALR:
 	LOAD_X(LBU, uint8_t)
 	LOAD_X(LHU, uint16_t)
 	LOAD_X(LWU, uint32_t)
-	STORE(SB, uint8_t, RS2)
-	STORE(SH, uint16_t, RS2)
-	STORE(SW, uint32_t, RS2)
-	STORE(SD, uint64_t, RS2)
+	STORE_X(SB, uint8_t)
+	STORE_X(SH, uint16_t)
+	STORE_X(SW, uint32_t)
+	STORE_X(SD, uint64_t)
 op_AMO:
 	mem = amo_exec(h, (uint32_t)i->imm);
 	if (mem == MEM_FAULT)
@@ -438,28 +447,10 @@ op_FENCE:
 
 	/* ---- floating point: FS is dirty after anything but a store ---- */
 
-op_FLW:
-	NEED_FP;
-	goto flw;
-	LOAD(flw_body, uint32_t, h->f[i->rd] = BOX(v))
-op_FLD:
-	NEED_FP;
-	goto fld;
-	LOAD(fld_body, uint64_t, h->f[i->rd] = v)
-flw:
-	h->sstatus |= SSTATUS_FS;
-	goto op_flw_body;
-fld:
-	h->sstatus |= SSTATUS_FS;
-	goto op_fld_body;
-op_FSW:
-	NEED_FP;
-	goto op_fsw_body;
-	STORE(fsw_body, uint32_t, h->f[i->rs2])
-op_FSD:
-	NEED_FP;
-	goto op_fsd_body;
-	STORE(fsd_body, uint64_t, h->f[i->rs2])
+	LOAD(FLW, uint32_t, NEED_FP, (h->f[i->rd] = BOX(v), DIRTY_FP))
+	LOAD(FLD, uint64_t, NEED_FP, (h->f[i->rd] = v, DIRTY_FP))
+	STORE(FSW, uint32_t, NEED_FP, h->f[i->rs2])
+	STORE(FSD, uint64_t, NEED_FP, h->f[i->rs2])
 op_FP:
 	if (UNLIKELY(!fp_exec(h, (uint32_t)i->imm)))
 		goto illegal;

@@ -42,38 +42,13 @@ static uint64_t fraction_mask(const struct format *f)
 	return ((uint64_t)1 << f->fraction) - 1;
 }
 
-/* Infinity, and all ones in the exponent field. */
-static uint64_t infinity(const struct format *f)
-{
-	return (uint64_t)(2 * f->bias + 1) << f->fraction;
-}
-
-uint64_t float_sign_bit(const struct format *f)
-{
-	return (uint64_t)1 << (f->bits - 1);
-}
-
-uint64_t float_nan(const struct format *f)
-{
-	return infinity(f) | (uint64_t)1 << (f->fraction - 1);
-}
-
-bool float_is_nan(const struct format *f, uint64_t a)
-{
-	return (a & (float_sign_bit(f) - 1)) > infinity(f);
-}
-
-bool float_is_signaling(const struct format *f, uint64_t a)
-{
-	return float_is_nan(f, a) && !(a >> (f->fraction - 1) & 1);
-}
-
-static uint64_t signed_of(const struct format *f, bool sign, uint64_t rest)
+static inline uint64_t signed_of(
+	const struct format *f, bool sign, uint64_t rest)
 {
 	return sign ? rest | float_sign_bit(f) : rest;
 }
 
-static struct number unpack(const struct format *f, uint64_t a)
+static inline struct number unpack(const struct format *f, uint64_t a)
 {
 	uint64_t fraction = a & fraction_mask(f);
 	int exp = (int)(a >> f->fraction & (uint64_t)(2 * f->bias + 1));
@@ -118,7 +93,7 @@ static u128 shift_right_jam(u128 v, unsigned n)
  * v with its low `drop` bits (1 .. 63) rounded away, still in place; may
  * carry out of the top, then 0. *inexact says whether something was lost.
  */
-static uint64_t round_off(
+static inline uint64_t round_off(
 	uint64_t v, unsigned drop, bool sign, enum rounding rm, bool *inexact)
 {
 	uint64_t mask = ((uint64_t)1 << drop) - 1, low = v & mask;
@@ -154,7 +129,7 @@ static uint64_t overflow(
 
 	env->flags |= FFLAG_OF | FFLAG_NX;
 	/* The largest finite number is just below infinity's pattern. */
-	return signed_of(f, sign, infinity(f) - down);
+	return signed_of(f, sign, float_infinity(f) - down);
 }
 
 /* sig * 2^(exp - 63), top bit set, low bit sticky, into the format. */
@@ -236,7 +211,7 @@ static uint64_t zero(const struct format *f, bool sign)
 
 static uint64_t inf(const struct format *f, bool sign)
 {
-	return signed_of(f, sign, infinity(f));
+	return signed_of(f, sign, float_infinity(f));
 }
 
 /* x + y = 0 exactly, of opposite signs: +0, but -0 when rounding down. */
@@ -498,7 +473,7 @@ uint64_t float_class(const struct format *f, uint64_t a)
 
 	if (float_is_nan(f, a))
 		return float_is_signaling(f, a) ? 1u << 8 : 1u << 9;
-	if (rest == infinity(f))
+	if (rest == float_infinity(f))
 		return sign ? 1u << 0 : 1u << 7;
 	if (rest == 0)
 		return sign ? 1u << 3 : 1u << 4;
@@ -531,11 +506,12 @@ uint64_t float_convert(const struct format *to, const struct format *from,
 uint64_t float_to_int(const struct format *f, struct float_env *env, uint64_t x,
 	unsigned bits, bool is_signed)
 {
+	const uint64_t top = (uint64_t)1 << 63;
 	uint64_t max = ~(uint64_t)0 >> (64 - bits + is_signed);
 	uint64_t min = is_signed ? ~max : 0;
-	uint64_t limit, v;
 	struct number a = unpack(f, x);
-	bool inexact = false;
+	uint64_t v, point, limit;
+	bool inexact, over = false;
 	u128 wide;
 
 	if (a.kind == ZERO)
@@ -544,25 +520,19 @@ uint64_t float_to_int(const struct format *f, struct float_env *env, uint64_t x,
 		env->flags |= FFLAG_NV;
 		return a.sign && !is_nan(a) ? min : max;
 	}
-	/* Fixed point: 64 bits before the point, 63 and a sticky after. */
+	/*
+	 * Fixed point: 64 bits before the point, 63 with a sticky one after
+	 * it. Those are rounded away in a word of their own, below v's
+	 * lowest bit; if that bit flips, v grows by one.
+	 */
 	wide = shift_right_jam((u128)a.sig << 63, (unsigned)(63 - a.exp));
 	v = (uint64_t)(wide >> 63);
-	/* Round the part after the point, in a word of its own. */
-	uint64_t point = (v & 1) << 63 | ((uint64_t)wide << 1) >> 1;
-	uint64_t rounded = round_off(point, 63, a.sign, env->rm, &inexact);
-
-	/* Bit 63 was v's lowest: if rounding flipped it, v grew by one. */
-	if (rounded != (point & (uint64_t)1 << 63)) {
-		if (++v == 0) {
-			env->flags |= FFLAG_NV;
-			return a.sign ? min : max;
-		}
-	}
-	/* The magnitude of min is one more than max, when signed. */
-	limit = a.sign ? (uint64_t)0 - min : max;
-	if (bits < 64)
-		limit = a.sign ? (is_signed ? max + 1 : 0) : max;
-	if (v > limit) {
+	point = v << 63 | ((uint64_t)wide & (top - 1));
+	if ((round_off(point, 63, a.sign, env->rm, &inexact) ^ point) & top)
+		over = ++v == 0;
+	/* The largest magnitude: min is one further from 0 than max. */
+	limit = !a.sign ? max : is_signed ? max + 1 : 0;
+	if (over || v > limit) {
 		env->flags |= FFLAG_NV;
 		return a.sign ? min : max;
 	}

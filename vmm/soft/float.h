@@ -29,10 +29,32 @@ struct float_env {
 	unsigned flags;
 };
 
-uint64_t float_nan(const struct format *f);
-uint64_t float_sign_bit(const struct format *f);
-bool float_is_nan(const struct format *f, uint64_t a);
-bool float_is_signaling(const struct format *f, uint64_t a);
+static inline uint64_t float_sign_bit(const struct format *f)
+{
+	return (uint64_t)1 << (f->bits - 1);
+}
+
+/* All ones in the exponent field. */
+static inline uint64_t float_infinity(const struct format *f)
+{
+	return (uint64_t)(2 * f->bias + 1) << f->fraction;
+}
+
+/* The canonical NaN: positive, quiet, no payload. */
+static inline uint64_t float_nan(const struct format *f)
+{
+	return float_infinity(f) | (uint64_t)1 << (f->fraction - 1);
+}
+
+static inline bool float_is_nan(const struct format *f, uint64_t a)
+{
+	return (a & (float_sign_bit(f) - 1)) > float_infinity(f);
+}
+
+static inline bool float_is_signaling(const struct format *f, uint64_t a)
+{
+	return float_is_nan(f, a) && !(a >> (f->fraction - 1) & 1);
+}
 
 uint64_t float_add(
 	const struct format *f, struct float_env *env, uint64_t a, uint64_t b);

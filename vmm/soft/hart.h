@@ -23,6 +23,7 @@
 
 #include <pthread.h>
 
+#include "vmm/soft/ops.h"
 #include "vmm/soft/riscv.h"
 #include "vmm/soft/soft.h"
 
@@ -135,8 +136,6 @@ struct mailbox {
 
 /* ---- a hart -------------------------------------------------------------- */
 
-#define X_SINK 32 /* where writes to x0 go */
-
 enum mode { MODE_U, MODE_S };
 
 /* HSM states; the numbers of SBI's hart_get_status. */
@@ -162,11 +161,12 @@ enum mem {
 };
 
 /* The dispatch loop looks around at least every so many instructions. */
-#define POLL_INSNS 8192u
+#define POLL_INSNS     8192u
+#define LEFTS_PER_LOOK 16u /* and after so many slow accesses */
 
 struct hart {
 	/* hot: every block and every access */
-	MEMSLOT_ALIGNED(64) uint64_t x[33];
+	MEMSLOT_ALIGNED(64) uint64_t x[X_SINK + 1];
 	struct tlb *load, *store, *fetch; /* of the current context */
 	/*
 	 * The loop looks at the world when instret reaches this. Others set
@@ -181,7 +181,8 @@ struct hart {
 	uint64_t instret; /* the same */
 	uint64_t value;   /* what a slow load has read */
 	uint64_t cause, tval;
-	bool left; /* the section was left since this was cleared */
+	bool left;      /* the section was left since this was cleared */
+	unsigned lefts; /* how often MEM_LEFT has been seen */
 	enum mode mode;
 	uint64_t sstatus; /* writable bits */
 	uint64_t sie, stvec, sscratch, sepc, scause, stval, satp;
@@ -351,9 +352,8 @@ void tlb_context(struct hart *h);
  * ------------------------------------------------------------------- */
 
 /*
- * Translate inside the section. May leave it (h->left) to wait or to report;
- * then everything learned before is stale and false is never a fault:
- * MMU_RETRY asks the caller to begin anew.
+ * Translate, inside the section. MMU_RETRY: it was left meanwhile, to wait or
+ * to report, so that all that was learned in it is stale: begin anew.
  */
 enum mmu { MMU_OK, MMU_RETRY, MMU_FAULT };
 enum mmu mmu_translate(

@@ -10,44 +10,64 @@
 #ifndef VMM_SOFT_OPS_H
 #define VMM_SOFT_OPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define OPS(X)                                                                    \
-	X(END)                                                                    \
-	X(ILLEGAL)                                                                \
-	X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) X(XOR) X(SRL) X(SRA) X(OR) X(AND) X(  \
-		ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) X(ADDI) X(SLTI) X(SLTIU)    \
-		X(XORI) X(ORI) X(ANDI) X(SLLI) X(SRLI) X(SRAI) X(ADDIW) X(        \
-			SLLIW) X(SRLIW) X(SRAIW) X(LI) X(MV) X(AUIPC) X(MUL)      \
-			X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X(       \
-				REMU) X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW)   \
-				X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(    \
-					BEQZ) X(BNEZ) X(J) X(JAL) X(JALR) X(LB)   \
-					X(LH) X(LW) X(LD) X(LBU) X(LHU) X(LWU) X( \
-						SB) X(SH) X(SW) X(SD) X(FLW)      \
-						X(FLD) X(FSW) X(FSD) X(FP) X(     \
-							AMO) X(FENCE) X(FENCE_I)  \
-							X(SFENCE_VMA) X(          \
-								CSR) X(ECALL)     \
-								X(EBREAK) X(      \
-									SRET)     \
-									X(WFI)
+/* By groups of the specification. */
+/* clang-format off */
+#define OPS(X) \
+	X(END) X(ILLEGAL) \
+	X(ADD) X(SUB) X(SLL) X(SLT) X(SLTU) \
+	X(XOR) X(SRL) X(SRA) X(OR) X(AND) \
+	X(ADDW) X(SUBW) X(SLLW) X(SRLW) X(SRAW) \
+	X(ADDI) X(SLTI) X(SLTIU) X(XORI) X(ORI) \
+	X(ANDI) X(SLLI) X(SRLI) X(SRAI) \
+	X(ADDIW) X(SLLIW) X(SRLIW) X(SRAIW) X(LI) X(MV) X(AUIPC) \
+	X(MUL) X(MULH) X(MULHSU) X(MULHU) X(DIV) X(DIVU) X(REM) X(REMU) \
+	X(MULW) X(DIVW) X(DIVUW) X(REMW) X(REMUW) \
+	X(BEQ) X(BNE) X(BLT) X(BGE) X(BLTU) X(BGEU) X(BEQZ) X(BNEZ) \
+	X(J) X(JAL) X(JALR) \
+	X(LB) X(LH) X(LW) X(LD) X(LBU) X(LHU) \
+	X(LWU) X(SB) X(SH) X(SW) X(SD) \
+	X(FLW) X(FLD) X(FSW) X(FSD) X(FP) \
+	X(AMO) X(FENCE) X(FENCE_I) X(SFENCE_VMA) \
+	X(CSR) X(ECALL) X(EBREAK) X(SRET) X(WFI)
+/* clang-format on */
 
 #define OP_ENUM(name) OP_##name,
 enum op { OPS(OP_ENUM) OPS_COUNT };
 #undef OP_ENUM
 
+#define X_SINK 32 /* the register that writes to x0 go to */
+
 /* What a decoder says about one instruction. */
 struct decoded {
 	enum op op;
 	int32_t imm;
-	uint8_t rd, rs1, rs2; /* rd 0 already is X_SINK for integer results */
+	uint8_t rd, rs1, rs2;
 };
+
+static inline struct decoded make(
+	enum op op, unsigned rd, unsigned rs1, unsigned rs2, int32_t imm)
+{
+	return (struct decoded){
+		.op = op,
+		.imm = imm,
+		.rd = (uint8_t)(rd ? rd : X_SINK),
+		.rs1 = (uint8_t)rs1,
+		.rs2 = (uint8_t)rs2,
+	};
+}
+
+static inline struct decoded illegal(void)
+{
+	return make(OP_ILLEGAL, 0, 0, 0, 0);
+}
 
 /* bits[1:0] == 3 / != 3. Anything unknown is OP_ILLEGAL. */
 struct decoded decode_32(uint32_t bits);
 struct decoded decode_16(uint16_t bits);
 /* Does this operation end a block? */
-int op_ends_block(enum op op);
+bool op_ends_block(enum op op);
 
 #endif

@@ -6,25 +6,7 @@
  * of its base instruction. Reserved encodings are illegal; HINTs (such as
  * c.li with rd x0) execute as the base instruction does, without effect.
  */
-#include "vmm/soft/hart.h"
 #include "vmm/soft/ops.h"
-
-static struct decoded make(
-	enum op op, unsigned rd, unsigned rs1, unsigned rs2, int32_t imm)
-{
-	return (struct decoded){
-		.op = op,
-		.imm = imm,
-		.rd = (uint8_t)(rd ? rd : X_SINK),
-		.rs1 = (uint8_t)rs1,
-		.rs2 = (uint8_t)rs2,
-	};
-}
-
-static struct decoded illegal(void)
-{
-	return make(OP_ILLEGAL, 0, 0, 0, 0);
-}
 
 /* Bits [low, low + count) of the instruction, moved to position `to`. */
 static int32_t bit(uint16_t c, unsigned low, unsigned count, unsigned to)

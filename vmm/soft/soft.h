@@ -77,7 +77,7 @@ struct soft_stats {
 };
 void soft_stats(const struct soft *s, struct soft_stats *out);
 
-/* Fault points of this backend: soft.prepare, soft.apply, soft.undo. */
+/* Fault points of this backend: soft.prepare, soft.apply. */
 enum soft_fault {
 	FAULT_SOFT_PREPARE = FAULT_BASE_VMM,
 	FAULT_SOFT_APPLY,
