@@ -73,6 +73,16 @@ static int row_pause(
 	return e < 0 ? e : fprintf(f, "\n");
 }
 
+static int row_verdict(FILE *f, const struct mover_result *r, unsigned count)
+{
+	int e = fprintf(f, "%-28s", "verdict");
+
+	for (unsigned i = 0; e >= 0 && i < count; i++)
+		e = fprintf(f, "  %26s",
+			mover_lost_nothing(&r[i]) ? "nothing lost" : "LOST");
+	return e < 0 ? e : fprintf(f, "\n");
+}
+
 int report_table(FILE *f, const struct mover_result *r, unsigned count)
 {
 	int e = fprintf(f, "%-28s", "order of phases");
@@ -86,7 +96,9 @@ int report_table(FILE *f, const struct mover_result *r, unsigned count)
 	}
 	if (e >= 0)
 		e = fprintf(f, "\n");
-	return e < 0 ? e : row_pause(f, "pause, us: min med p99 max", r, count);
+	if (e >= 0)
+		e = row_pause(f, "pause, us: min med p99 max", r, count);
+	return e < 0 ? e : row_verdict(f, r, count);
 }
 
 static int json_object(FILE *f, const struct mover_result *r)
