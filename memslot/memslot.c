@@ -83,8 +83,7 @@ bool memslots_broken(const struct memslots *ms)
 	return atomic_load(&ms->broken);
 }
 
-/* ---- the transaction lock --------------------------------------------------
- */
+/* ---- the transaction lock ------------------------------------------------- */
 
 bool ms_owns_txn(const struct memslots *ms)
 {
@@ -110,8 +109,7 @@ void ms_unlock_txn(struct memslots *ms)
 	memslot_unlock(&ms->txn_lock, ms->pf);
 }
 
-/* ---- participants
- * ------------------------------------------------------------ */
+/* ---- participants ----------------------------------------------------------- */
 
 int memslots_join(struct memslots *ms, struct memslot_participant *p)
 {
@@ -157,8 +155,7 @@ void memslots_protect(
 	memslot_unlock(&ms->list_lock, ms->pf);
 }
 
-/* ---- one operation, one transaction
- * --------------------------------------------- */
+/* ---- one operation, one transaction ----------------------------------------- */
 
 int memslots_create_slot(struct memslots *ms, const struct memslot_config *c,
 	struct memslot_error *err)

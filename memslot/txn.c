@@ -59,8 +59,7 @@ bool memslot_order_flush_forgets(const struct memslot_order *order)
 #define STEP_PREPARED 0x1u
 #define STEP_APPLIED  0x2u
 
-/* ---- prepare --------------------------------------------------------------
- */
+/* ---- prepare -------------------------------------------------------------- */
 
 static int prepare_participant(
 	struct memslot_txn *t, struct memslot_participant *p)
@@ -95,8 +94,7 @@ static int do_prepare(struct memslot_txn *t)
 	return r;
 }
 
-/* ---- swap out and in --------------------------------------------------------
- */
+/* ---- swap out and in ------------------------------------------------------ */
 
 static void set_invalid(struct memslot_txn *t, bool invalid)
 {
@@ -163,8 +161,7 @@ static int do_swap_in(struct memslot_txn *t)
 	return 0;
 }
 
-/* ---- flush, apply, notify
- * ---------------------------------------------------- */
+/* ---- flush, apply, notify --------------------------------------------------- */
 
 static int do_flush(struct memslot_txn *t)
 {
@@ -205,8 +202,7 @@ static int do_notify(struct memslot_txn *t)
 	return 0;
 }
 
-/* ---- the way back
- * -------------------------------------------------------------- */
+/* ---- the way back ----------------------------------------------------------- */
 
 /* The list is singly linked and short; going backwards is a recursion. */
 static void cancel_backwards(
@@ -265,8 +261,7 @@ static int unwind(struct memslot_txn *t, int code)
 	return code;
 }
 
-/* ---- commit
- * ---------------------------------------------------------------------- */
+/* ---- commit ----------------------------------------------------------------- */
 
 static int run_phases(struct memslot_txn *t)
 {
@@ -360,8 +355,7 @@ int memslot_commit(struct memslot_txn *t, struct memslot_result *result,
 	return r;
 }
 
-/* ---- collecting operations
- * --------------------------------------------------------- */
+/* ---- collecting operations -------------------------------------------------- */
 
 int memslot_begin(struct memslots *ms, struct memslot_txn **out,
 	struct memslot_error *err)
@@ -431,8 +425,7 @@ int memslot_set_flags(
 			   .c = {.space = space, .id = id, .flags = flags}});
 }
 
-/* ---- for callbacks
- * -------------------------------------------------------------------- */
+/* ---- for callbacks ---------------------------------------------------------- */
 
 const struct memslot_change *memslot_txn_changes(
 	const struct memslot_txn *t, size_t *count)

@@ -162,8 +162,7 @@ static int check_range(struct memslot_txn *t, unsigned n,
 	return 0;
 }
 
-/* ---- applying -------------------------------------------------------------
- */
+/* ---- applying ------------------------------------------------------------- */
 
 static int apply_create(struct memslot_txn *t, unsigned n,
 	const struct memslot_op *op, struct memslot_plan *p)
@@ -228,8 +227,7 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 	}
 }
 
-/* ---- the net change --------------------------------------------------------
- */
+/* ---- the net change ------------------------------------------------------- */
 
 /* False: the slot ends up as it was. */
 static bool net_change(

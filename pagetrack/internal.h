@@ -89,8 +89,7 @@ struct tracked_page *pages_take(
  */
 struct tracked_page *pages_take_any(struct page_table *t, uint64_t *cursor);
 
-/* ---- track.c --------------------------------------------------------------
- */
+/* ---- track.c -------------------------------------------------------------- */
 
 /*
  * Under pt->lock: the slot whose counts stand for this page now, inside a
@@ -103,8 +102,7 @@ void node_forget_pages(struct pagetrack_node *node);
 /* The same for one page, if the node tracks it. */
 void node_forget_page(struct pagetrack_node *node, unsigned space, gfn_t gfn);
 
-/* ---- node.c ----------------------------------------------------------------
- */
+/* ---- node.c --------------------------------------------------------------- */
 
 /*
  * Walk the nodes with the lock dropped in the body: starts with NULL, pins
@@ -116,8 +114,7 @@ struct pagetrack_node *node_next(struct pagetrack *pt,
 void node_pin(struct pagetrack_node *node, struct pagetrack_pin *pin);
 void node_unpin(struct pagetrack_node *node, struct pagetrack_pin *pin);
 
-/* ---- moves.c
- * ------------------------------------------------------------------ */
+/* ---- moves.c ---------------------------------------------------------------- */
 
 extern const struct memslot_participant_ops pagetrack_participant_ops;
 /*

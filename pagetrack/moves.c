@@ -16,8 +16,7 @@
 
 #include "memslot/fault.h"
 
-/* ---- where a page goes
- * -------------------------------------------------------- */
+/* ---- where a page goes ------------------------------------------------------ */
 
 /* Flags keep a slot's place and its counts: nothing to do. */
 static bool relocates(const struct memslot_change *c)
@@ -67,8 +66,7 @@ int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	return 0;
 }
 
-/* ---- prepare
- * -------------------------------------------------------------------- */
+/* ---- prepare ---------------------------------------------------------------- */
 
 /* One page of one node in a slot that goes or moves. */
 static int prepare_page(struct pagetrack_node *node,
@@ -194,8 +192,7 @@ static void track_cancel(void *ctx, const struct memslot_txn *t)
 	pt_unlock(pt);
 }
 
-/* ---- adopt
- * ------------------------------------------------------------------------ */
+/* ---- adopt ------------------------------------------------------------------ */
 
 /* Take the page from its old place; it is in passing, or gone. */
 static void uproot(struct pagetrack_node *node, const struct memslot_txn *t,
@@ -249,8 +246,7 @@ static void track_adopt(void *ctx, const struct memslot_txn *t)
 	pt_unlock(pt);
 }
 
-/* ---- flush and the end
- * --------------------------------------------------------------- */
+/* ---- flush and the end ------------------------------------------------------ */
 
 static void forget_slot(struct pagetrack *pt, const struct memslot *s)
 {

@@ -19,8 +19,7 @@ const struct fault_point pagetrack_fault_points[] = {
 	{0, NULL, NULL},
 };
 
-/* ---- life of a tracker ----------------------------------------------------
- */
+/* ---- life of a tracker ---------------------------------------------------- */
 
 int pagetrack_create(
 	struct memslots *ms, struct pagetrack **out, struct memslot_error *err)
@@ -56,8 +55,7 @@ void pagetrack_destroy(struct pagetrack *pt)
 	pt->pf->free(pt->pf->ctx, pt);
 }
 
-/* ---- pins -------------------------------------------------------------------
- */
+/* ---- pins ----------------------------------------------------------------- */
 
 static void node_free(struct pagetrack_node *node)
 {
@@ -124,8 +122,7 @@ static bool running_in(const struct pagetrack_node *node, uintptr_t thread)
 	return false;
 }
 
-/* ---- registration
- * ------------------------------------------------------------ */
+/* ---- registration ----------------------------------------------------------- */
 
 int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
 	void *ctx, enum pagetrack_policy policy, struct pagetrack_node **out,

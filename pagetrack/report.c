@@ -43,8 +43,7 @@ void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
 	pt_unlock(pt);
 }
 
-/* ---- host access to guest memory -------------------------------------------
- */
+/* ---- host access to guest memory ------------------------------------------ */
 
 static bool range_ok(
 	const struct memslot_reader *r, unsigned space, gpa_t gpa, size_t len)

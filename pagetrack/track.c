@@ -11,8 +11,7 @@
 
 #define COUNT_MAX 65535u
 
-/* ---- where a page is counted ------------------------------------------------
- */
+/* ---- where a page is counted ---------------------------------------------- */
 
 const struct memslot *slot_get(struct pagetrack *pt, unsigned space, gfn_t gfn)
 {
@@ -31,8 +30,7 @@ void slot_put(struct pagetrack *pt)
 	memslot_leave(&pt->reader);
 }
 
-/* ---- one page
- * ----------------------------------------------------------------- */
+/* ---- one page --------------------------------------------------------------- */
 
 static struct tracked_page *page_new(struct pagetrack_node *node)
 {
@@ -142,8 +140,7 @@ void node_forget_page(struct pagetrack_node *node, unsigned space, gfn_t gfn)
 		forget_one(node, pages_take(&node->table, space, gfn));
 }
 
-/* ---- ranges
- * ---------------------------------------------------------------------- */
+/* ---- ranges ----------------------------------------------------------------- */
 
 static int check_range(const struct pagetrack *pt, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err)

@@ -52,8 +52,7 @@ struct vmm_machine {
 
 typedef unsigned long long ull;
 
-/* ---- memory ----------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------- */
 
 /*
  * Guest memory is anonymous and not reserved: what the guest does not touch
@@ -118,8 +117,7 @@ static int create_slots(struct vmm_machine *m, struct memslot_error *err)
 	return memslot_commit(t, NULL, err);
 }
 
-/* ---- devices
- * ----------------------------------------------------------------- */
+/* ---- devices ---------------------------------------------------------------- */
 
 static void on_syscon(void *ctx, unsigned what, unsigned code)
 {
@@ -231,8 +229,7 @@ static int create_devices(struct vmm_machine *m, struct memslot_error *err)
 	return r ? r : fill_bus(m, err);
 }
 
-/* ---- the guest
- * ------------------------------------------------------------------ */
+/* ---- the guest -------------------------------------------------------------- */
 
 static int write_guest(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 {
@@ -339,8 +336,7 @@ static int load_guest(struct vmm_machine *m, struct memslot_error *err)
 	return r;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------- */
 
 static int check_config(struct vmm_config *c, struct memslot_error *err)
 {
@@ -454,8 +450,7 @@ void vmm_machine_stop(struct vmm_machine *m)
 	soft_request_stop(m->soft, SOFT_STOP_REQUESTED);
 }
 
-/* ---- the parts
- * ----------------------------------------------------------------------- */
+/* ---- the parts -------------------------------------------------------------- */
 
 struct memslots *vmm_machine_slots(struct vmm_machine *m)
 {

@@ -33,8 +33,7 @@ struct mover {
 	unsigned next_point; /* index into points_of_a_move */
 };
 
-/* ---- the node
- * ---------------------------------------------------------------- */
+/* ---- the node --------------------------------------------------------------- */
 
 static void on_write(void *ctx, const struct pagetrack_write *w)
 {
@@ -75,8 +74,7 @@ static const struct pagetrack_ops node_ops = {
 	.write = on_write,
 };
 
-/* ---- moving
- * -------------------------------------------------------------------- */
+/* ---- moving ----------------------------------------------------------------- */
 
 /* Sleep for the interval; false: it is time to stop. */
 static bool pause_between(struct mover *m)
@@ -161,8 +159,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------- */
 
 static void signal_thread(struct mover *m, bool *flag)
 {

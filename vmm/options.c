@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers
- * ------------------------------------------------------------------ */
+/* ---- numbers ---------------------------------------------------------------- */
 
 int options_size(const char *text, uint64_t *value)
 {
@@ -80,8 +79,7 @@ static int pages_only(
 	return 0;
 }
 
-/* ---- options with a structure
- * ---------------------------------------------------- */
+/* ---- options with a structure ----------------------------------------------- */
 
 /* The next of comma-separated words, in place; NULL at the end. */
 static char *next_word(char **rest)
@@ -265,8 +263,7 @@ static int parse_move_slot(
 	return r;
 }
 
-/* ---- options with a word
- * ------------------------------------------------------------ */
+/* ---- options with a word ---------------------------------------------------- */
 
 static int parse_mem(struct options *o, char *text, struct memslot_error *err)
 {
@@ -360,8 +357,7 @@ static int parse_dump_dtb(
 	return 0;
 }
 
-/* ---- the table
- * -------------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------- */
 
 struct option {
 	const char *name;

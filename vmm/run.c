@@ -25,8 +25,7 @@
 #define KERNEL_MOVES       1000u
 #define KERNEL_INTERVAL_US 2000u
 
-/* ---- running a guest --------------------------------------------------------
- */
+/* ---- running a guest ------------------------------------------------------ */
 
 /* The machine has stopped: is that what was asked for? */
 static int judge_stop(enum vmm_stop why, const struct memslot_error *err)
@@ -80,8 +79,7 @@ int run_guest(const struct options *o)
 	return status;
 }
 
-/* ---- --dump-dtb
- * ---------------------------------------------------------------- */
+/* ---- --dump-dtb ------------------------------------------------------------- */
 
 static int write_file(const char *path, const void *bytes, size_t size,
 	struct memslot_error *err)
@@ -125,8 +123,7 @@ int run_dump_dtb(const struct options *o)
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* ---- --move-slot
- * ------------------------------------------------------------------ */
+/* ---- --move-slot ------------------------------------------------------------ */
 
 static int check_target(gpa_t target, uint64_t window)
 {

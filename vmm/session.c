@@ -19,8 +19,7 @@ void say(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-/* ---- what the machine calls -------------------------------------------------
- */
+/* ---- what the machine calls ----------------------------------------------- */
 
 static void on_output(void *ctx, const void *bytes, size_t len)
 {
@@ -44,8 +43,7 @@ static void on_guest_report(void *ctx, const struct slotctl_report *report)
 		mover_guest_report(s->mover, report);
 }
 
-/* ---- --track
- * ------------------------------------------------------------------ */
+/* ---- --track ---------------------------------------------------------------- */
 
 static void on_counted_write(void *ctx, const struct pagetrack_write *w)
 {
@@ -86,8 +84,7 @@ static void remove_tracks(struct session *s)
 	s->counter = NULL;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------- */
 
 void session_init(struct session *s, const struct options *o)
 {

@@ -143,8 +143,7 @@
 	} while (0)
 #define DIRTY_FP (h->sstatus |= SSTATUS_FS)
 
-/* ---- M extension: what C leaves undefined the spec defines ----------------
- */
+/* ---- M extension: what C leaves undefined the spec defines ---------------- */
 
 static inline uint64_t mulh(int64_t a, int64_t b)
 {

@@ -34,8 +34,7 @@ struct number {
 	uint64_t sig;
 };
 
-/* ---- formats
- * ------------------------------------------------------------------ */
+/* ---- formats ---------------------------------------------------------------- */
 
 static uint64_t fraction_mask(const struct format *f)
 {
@@ -77,8 +76,7 @@ static inline struct number unpack(const struct format *f, uint64_t a)
 	return n;
 }
 
-/* ---- rounding
- * ------------------------------------------------------------------- */
+/* ---- rounding --------------------------------------------------------------- */
 
 static u128 shift_right_jam(u128 v, unsigned n)
 {
@@ -181,8 +179,7 @@ static uint64_t round_pack_128(const struct format *f, struct float_env *env,
 		(uint64_t)(v >> 64) | ((uint64_t)v != 0));
 }
 
-/* ---- arithmetic
- * --------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------- */
 
 static bool is_nan(struct number a)
 {
@@ -383,8 +380,7 @@ uint64_t float_sqrt(const struct format *f, struct float_env *env, uint64_t x)
 		f, env, false, (a.exp - (a.exp & 1)) / 2, root | (rest != 0));
 }
 
-/* ---- comparisons
- * ----------------------------------------------------------------------- */
+/* ---- comparisons ------------------------------------------------------------ */
 
 /* No NaNs. The patterns of one sign are ordered like integers. */
 static bool less(const struct format *f, uint64_t a, uint64_t b)
@@ -482,8 +478,7 @@ uint64_t float_class(const struct format *f, uint64_t a)
 	return sign ? 1u << 1 : 1u << 6;
 }
 
-/* ---- conversions
- * ------------------------------------------------------------------------- */
+/* ---- conversions ------------------------------------------------------------ */
 
 uint64_t float_convert(const struct format *to, const struct format *from,
 	struct float_env *env, uint64_t x)

@@ -199,8 +199,7 @@ void hart_report(struct hart *h, struct report *r, unsigned count,
 	hart_enter(h);
 }
 
-/* ---- sleeping and waking ---------------------------------------------------
- */
+/* ---- sleeping and waking -------------------------------------------------- */
 
 void hart_signal(struct hart *h)
 {

@@ -36,7 +36,7 @@
 
 /* ---- translation caches (tlb.c) --------------------------------------- */
 
-#define TLB_SIZE 256u
+#define TLB_SIZE 512u
 #define TLB_MASK (TLB_SIZE - 1)
 #define TLB_NONE (~(uint64_t)0) /* a tag that no access can have */
 
@@ -243,16 +243,14 @@ static inline void stat_add(MEMSLOT_ATOMIC(uint64_t) * stat, uint64_t n)
 		memory_order_relaxed);
 }
 
-/* ---- soft.c ----------------------------------------------------------------
- */
+/* ---- soft.c --------------------------------------------------------------- */
 
 uint64_t soft_time(const struct soft *s);
 /* The CLOCK_MONOTONIC time of a value of the time CSR; saturates. */
 uint64_t soft_deadline_ns(const struct soft *s, uint64_t time);
 bool soft_stopping(const struct soft *s);
 
-/* ---- hart.c ----------------------------------------------------------------
- */
+/* ---- hart.c --------------------------------------------------------------- */
 
 int hart_init(struct hart *h, struct soft *s, unsigned id);
 void hart_fini(struct hart *h);
@@ -282,14 +280,12 @@ void hart_set_irq(struct hart *h, uint32_t bit, bool level);
 /* Outside: sleep until an interrupt enabled in sie is pending, or stop. */
 void hart_sleep(struct hart *h);
 
-/* ---- exec.c ----------------------------------------------------------------
- */
+/* ---- exec.c --------------------------------------------------------------- */
 
 enum hart_exit hart_exec(struct hart *h);
 const void *const *hart_exec_labels(void);
 
-/* ---- code.c ----------------------------------------------------------------
- */
+/* ---- code.c --------------------------------------------------------------- */
 
 int code_init(struct code *c);
 void code_fini(struct code *c);
@@ -314,8 +310,7 @@ void code_expire(struct hart *h);
 /* The bits of the instruction, as stval wants them. */
 uint32_t block_bits(const struct block *b, const struct insn *i);
 
-/* ---- tlb.c ------------------------------------------------------------------
- */
+/* ---- tlb.c ---------------------------------------------------------------- */
 
 enum access { ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE };
 
@@ -348,8 +343,7 @@ void tlb_saw_super(struct hart *h, uint64_t va, uint64_t size);
 /* After a change of mode or SUM. */
 void tlb_context(struct hart *h);
 
-/* ---- mmu.c
- * ------------------------------------------------------------------- */
+/* ---- mmu.c ------------------------------------------------------------------ */
 
 /*
  * Translate, inside the section. MMU_RETRY: it was left meanwhile, to wait or
@@ -364,8 +358,7 @@ enum mmu mmu_slot(struct hart *h, gpa_t gpa, const struct memslot **slot);
 enum mem mmu_fetch(struct hart *h, uint64_t va);
 enum mmu mmu_fault(struct hart *h, uint64_t cause, uint64_t va);
 
-/* ---- mem.c, amo.c
- * --------------------------------------------------------------- */
+/* ---- mem.c, amo.c ----------------------------------------------------------- */
 
 /* size 1, 2, 4, 8. The value of a load is in h->value, zero-extended. */
 enum mem mem_load(struct hart *h, uint64_t va, unsigned size);
@@ -383,8 +376,7 @@ enum mem mem_resolve(
 /* The A extension; `bits` is a valid AMO instruction. */
 enum mem amo_exec(struct hart *h, uint32_t bits);
 
-/* ---- csr.c, trap.c
- * ----------------------------------------------------------------- */
+/* ---- csr.c, trap.c ---------------------------------------------------------- */
 
 /* False: illegal instruction. Writes rd. */
 bool csr_exec(struct hart *h, uint32_t bits);
@@ -399,9 +391,7 @@ uint64_t trap_enter(struct hart *h, uint64_t cause, uint64_t tval, uint64_t pc);
 bool trap_interrupt(struct hart *h, uint64_t *pc);
 uint64_t trap_sret(struct hart *h);
 
-/* ---- fp.c
- * ----------------------------------------------------------------------------
- */
+/* ---- fp.c ------------------------------------------------------------------- */
 
 /* One F/D instruction that is no load or store. False: illegal. */
 bool fp_exec(struct hart *h, uint32_t bits);
@@ -410,9 +400,7 @@ static inline bool fp_enabled(const struct hart *h)
 	return h->sstatus & SSTATUS_FS;
 }
 
-/* ---- sbi.c
- * ---------------------------------------------------------------------------
- */
+/* ---- sbi.c ------------------------------------------------------------------ */
 
 /* Outside the section: the ecall in a7, a6, a0..a5. */
 void sbi_call(struct hart *h);

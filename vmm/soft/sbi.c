@@ -96,8 +96,7 @@ static struct sbi_ret sbi_time(struct hart *h, uint64_t function, uint64_t at)
 	return ok(0);
 }
 
-/* ---- several harts ---------------------------------------------------------
- */
+/* ---- several harts -------------------------------------------------------- */
 
 /* The bits of the harts named by (mask, base), or false. */
 static bool hart_set(
@@ -252,8 +251,20 @@ static struct sbi_ret sbi_reset(
 	return ok(0);
 }
 
-/* ---- debug console
- * ------------------------------------------------------------- */
+/* ---- debug console ---------------------------------------------------------- */
+
+/* SBI 2.0, 3.2: a shared memory range must be memory from end to end. */
+static bool all_memory(struct hart *h, gpa_t gpa, uint64_t len)
+{
+	uint8_t byte;
+
+	for (uint64_t at = 0; at < len; at += MEMSLOT_PAGE_SIZE)
+		if (pagetrack_guest_read(
+			    &h->reader, h->s->config.space, gpa + at, &byte, 1))
+			return false;
+	return len == 0 || pagetrack_guest_read(&h->reader, h->s->config.space,
+				   gpa + len - 1, &byte, 1) == 0;
+}
 
 static struct sbi_ret dbcn_write(struct hart *h, gpa_t gpa, uint64_t len)
 {
@@ -313,7 +324,9 @@ static struct sbi_ret sbi_console(
 	case 0:
 	case 1:
 		/* a1, a2: low and high half of the address */
-		if (a[2] != 0 || a[1] >= MEMSLOT_GPA_LIMIT)
+		if (a[2] != 0 || a[1] >= MEMSLOT_GPA_LIMIT ||
+			a[0] > MEMSLOT_GPA_LIMIT - a[1] ||
+			!all_memory(h, a[1], len))
 			return failed(SBI_ERR_INVALID_PARAM);
 		return function ? dbcn_read(h, a[1], len)
 				: dbcn_write(h, a[1], len);

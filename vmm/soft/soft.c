@@ -28,8 +28,7 @@ const struct fault_point soft_fault_points[] = {
 	{0, NULL, NULL},
 };
 
-/* ---- time ------------------------------------------------------------------
- */
+/* ---- time ----------------------------------------------------------------- */
 
 static uint64_t now_ns(void)
 {
@@ -60,8 +59,7 @@ uint64_t soft_deadline_ns(const struct soft *s, uint64_t time)
 	return ns >> 62 ? ~(uint64_t)0 : (uint64_t)ns;
 }
 
-/* ---- participant
- * -------------------------------------------------------------- */
+/* ---- participant ------------------------------------------------------------ */
 
 static int part_prepare(
 	void *ctx, const struct memslot_txn *t, struct memslot_error *err)
@@ -138,8 +136,7 @@ static const struct memslot_participant_ops part_ops = {
 	.broken = part_broken,
 };
 
-/* ---- create, destroy
- * ------------------------------------------------------------ */
+/* ---- create, destroy -------------------------------------------------------- */
 
 static int check_config(
 	const struct soft_config *config, struct memslot_error *err)
@@ -218,8 +215,7 @@ void soft_destroy(struct soft *s)
 	free(s);
 }
 
-/* ---- run, stop
- * -------------------------------------------------------------------- */
+/* ---- run, stop -------------------------------------------------------------- */
 
 bool soft_stopping(const struct soft *s)
 {
@@ -275,8 +271,7 @@ int soft_run(struct soft *s, enum soft_stop *why, struct memslot_error *err)
 	return 0;
 }
 
-/* ---- the rest of the face
- * ------------------------------------------------------------ */
+/* ---- the rest of the face --------------------------------------------------- */
 
 static void set_external(void *ctx, unsigned number, bool level)
 {
