@@ -55,7 +55,8 @@ static inline void bed_free(void *ctx, void *p)
 {
 	struct bed *b = ctx;
 
-	CHECK(p != NULL);
+	if (!p)
+		CHECK(!"NULL is never handed to free");
 	atomic_fetch_sub(&b->live, 1);
 	memslot_hosted.free(NULL, p);
 }

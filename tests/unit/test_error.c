@@ -11,14 +11,13 @@
 #include "tests/unit/test.h"
 
 /* The same call to both. %#x of 0 is the one wanted difference. */
-#define AGREES(...)                                                  \
-	do {                                                         \
-		char ours_[300], libc_[300];                         \
-		size_t n_ = memslot_format(                          \
-			ours_, sizeof(ours_), __VA_ARGS__);          \
-		int m_ = snprintf(libc_, sizeof(libc_), __VA_ARGS__); \
-		CHECK_EQ(n_, m_);                                    \
-		CHECK(strcmp(ours_, libc_) == 0);                    \
+#define AGREES(...)                                                            \
+	do {                                                                   \
+		char ours_[300], libc_[300];                                   \
+		size_t n_ = memslot_format(ours_, sizeof(ours_), __VA_ARGS__); \
+		int m_ = snprintf(libc_, sizeof(libc_), __VA_ARGS__);          \
+		CHECK_EQ(n_, m_);                                              \
+		CHECK(strcmp(ours_, libc_) == 0);                              \
 	} while (0)
 
 static void test_conversions(void)
@@ -68,8 +67,8 @@ static void test_cut(void)
 
 	for (size_t size = 0; size < sizeof(buf); size++) {
 		memset(buf, '#', sizeof(buf));
-		CHECK_EQ(memslot_format(buf, size, "slot %u of %#x", 12u,
-				 0xabcu),
+		CHECK_EQ(memslot_format(
+				 buf, size, "slot %u of %#x", 12u, 0xabcu),
 			sizeof(want) - 1);
 		if (size) {
 			size_t len = size - 1 < sizeof(want) - 1

@@ -148,8 +148,8 @@ static int everything(struct bed *b)
 	int r = bed_create(b, 0, 1, 0, 600, 0, MEMSLOT_LOG_DIRTY);
 
 	if (!r)
-		r = memslots_move_slot(b->ms, 0, 1, 0x1000000,
-			MEMSLOT_MOVE_KEEP, &b->err);
+		r = memslots_move_slot(
+			b->ms, 0, 1, 0x1000000, MEMSLOT_MOVE_KEEP, &b->err);
 	if (!r)
 		r = memslot_harvest(b->ms, 0, 1, &h, &b->err);
 	if (r)
@@ -174,7 +174,7 @@ static void test_point(const struct fault_point *p)
 	struct fault_plan plan = {0};
 	struct bed b;
 	int want = p->number == FAULT_PREPARE_PARTICIPANT ? -EBUSY
-		 : p->number == FAULT_UNDO_PARTICIPANT	  ? -EIO
+		   : p->number == FAULT_UNDO_PARTICIPANT  ? -EIO
 							  : -ENOMEM;
 
 	bed_open(&b, 1);

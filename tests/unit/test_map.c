@@ -35,9 +35,8 @@ static void platform(void)
 
 static struct map_edit edit(struct fault_plan *plan)
 {
-	return (struct map_edit){.pf = &counts.pf,
-		.faults = plan,
-		.number = ++edit_number};
+	return (struct map_edit){
+		.pf = &counts.pf, .faults = plan, .number = ++edit_number};
 }
 
 static unsigned model_at(const struct model *m, uint64_t key)
@@ -80,8 +79,8 @@ static void model_remove(struct model *m, uint64_t key)
 	memmove(m->e + i, m->e + i + 1, (m->count - i) * sizeof(m->e[0]));
 }
 
-static void *model_stab(const struct model *m, uint64_t from, uint64_t limit,
-	uint64_t point)
+static void *model_stab(
+	const struct model *m, uint64_t from, uint64_t limit, uint64_t point)
 {
 	for (unsigned i = model_at(m, from); i < m->count; i++) {
 		if (m->e[i].key > limit)
@@ -167,9 +166,9 @@ static void fill_order(unsigned *order, unsigned n, enum direction d)
 	uint64_t rng = 77;
 
 	for (unsigned i = 0; i < n; i++)
-		order[i] = d == DOWN ? n - 1 - i
-			 : d == ENDS ? (i % 2 ? n - 1 - i / 2 : i / 2)
-				     : i;
+		order[i] = d == DOWN   ? n - 1 - i
+			   : d == ENDS ? (i % 2 ? n - 1 - i / 2 : i / 2)
+				       : i;
 	for (unsigned i = n; d == SHUFFLED && i > 1; i--) {
 		unsigned j = (unsigned)rng_below(&rng, i), x = order[i - 1];
 

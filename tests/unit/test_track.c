@@ -25,16 +25,16 @@ static void test_register_refusals(void)
 	CHECK_TEXT(w.err.text, "silent");
 	CHECK_TEXT(w.err.text, "unknown policy 7");
 	CHECK_EQ(pagetrack_register(w.pt, &nameless_ops, NULL,
-			 (enum pagetrack_policy)-1, &n, NULL),
+			 (enum pagetrack_policy) - 1, &n, NULL),
 		-EINVAL);
 	CHECK_EQ(pagetrack_register(w.pt, &nameless_ops, NULL,
-			 (enum pagetrack_policy)-1, &n, &w.err),
+			 (enum pagetrack_policy) - 1, &n, &w.err),
 		-EINVAL);
 	CHECK_TEXT(w.err.text, "unknown policy -1");
 
 	fault_arm(&w.plan, FAULT_PAGETRACK_REGISTER, 1, false);
-	CHECK_EQ(pagetrack_register(w.pt, &silent_ops, NULL, PAGETRACK_STAY, &n,
-			 &w.err),
+	CHECK_EQ(pagetrack_register(
+			 w.pt, &silent_ops, NULL, PAGETRACK_STAY, &n, &w.err),
 		-ENOMEM);
 	CHECK_TEXT(w.err.text, "no memory");
 	CHECK_TEXT(w.err.text, "silent");
@@ -485,8 +485,8 @@ static void test_real_exhaustion(void)
 	CHECK_EQ(memslots_create(&pf, 1, &ms, NULL), 0);
 	CHECK_EQ(pagetrack_create(ms, &pt, NULL), 0);
 	CHECK_EQ(memslots_create_slot(ms, &c, NULL), 0);
-	CHECK_EQ(pagetrack_register(pt, &silent_ops, NULL, PAGETRACK_STAY, &n,
-			 NULL),
+	CHECK_EQ(pagetrack_register(
+			 pt, &silent_ops, NULL, PAGETRACK_STAY, &n, NULL),
 		0);
 	for (long left = 0;; left++) {
 		struct memslot_error err = {0};

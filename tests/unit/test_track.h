@@ -50,6 +50,7 @@ struct world {
 	uint8_t *mem;
 	struct backend backend;
 	struct ear *ear[EARS]; /* what a picture asks */
+	atomic_flag log_lock;  /* a writer may report while others commit */
 	char log[4096];
 	size_t log_len;
 };
@@ -72,12 +73,15 @@ struct ear {
 
 static inline void log_add(struct world *w, char who, char what)
 {
-	if (w->log_len + 4 > sizeof(w->log))
-		return;
-	w->log[w->log_len++] = who;
-	w->log[w->log_len++] = what;
-	w->log[w->log_len++] = ' ';
-	w->log[w->log_len] = '\0';
+	while (atomic_flag_test_and_set(&w->log_lock))
+		;
+	if (w->log_len + 4 <= sizeof(w->log)) {
+		w->log[w->log_len++] = who;
+		w->log[w->log_len++] = what;
+		w->log[w->log_len++] = ' ';
+		w->log[w->log_len] = '\0';
+	}
+	atomic_flag_clear(&w->log_lock);
 }
 
 static inline void log_clear(struct world *w)
@@ -184,9 +188,9 @@ static const struct pagetrack_ops ear_ops = {
 	.write = ear_write,
 };
 
-/* Register an ear in a free place of the world's list. */
-static inline int ear_open(struct world *w, struct ear *e, char name,
-	enum pagetrack_policy policy)
+/* Register an ear; the world's list is in order of registration. */
+static inline int ear_open(
+	struct world *w, struct ear *e, char name, enum pagetrack_policy policy)
 {
 	int r;
 
@@ -202,11 +206,17 @@ static inline int ear_open(struct world *w, struct ear *e, char name,
 	return r;
 }
 
+/* Take it from the list: it will unregister, or has. */
 static inline void ear_forget(struct ear *e)
 {
+	struct ear **list = e->w->ear;
+	unsigned kept = 0;
+
 	for (unsigned i = 0; i < EARS; i++)
-		if (e->w->ear[i] == e)
-			e->w->ear[i] = NULL;
+		if (list[i] != e)
+			list[kept++] = list[i];
+	while (kept < EARS)
+		list[kept++] = NULL;
 }
 
 static inline void ear_close(struct ear *e)
@@ -330,12 +340,13 @@ static const struct memslot_participant_ops backend_ops = {
 
 /* ---- the world ---------------------------------------------------------- */
 
-static inline void world_open(struct world *w)
+static inline void world_open_on(
+	struct world *w, const struct memslot_platform *pf)
 {
 	memset(w, 0, sizeof(*w));
 	w->mem = aligned_alloc((size_t)2 << 20, ARENA);
 	memset(w->mem, 0, ARENA);
-	CHECK_EQ(memslots_create(&memslot_hosted, SPACES, &w->ms, &w->err), 0);
+	CHECK_EQ(memslots_create(pf, SPACES, &w->ms, &w->err), 0);
 	CHECK_EQ(pagetrack_create(w->ms, &w->pt, &w->err), 0);
 	w->backend.part.ops = &backend_ops;
 	w->backend.part.ctx = &w->backend;
@@ -344,6 +355,11 @@ static inline void world_open(struct world *w)
 	memslot_reader_init(&w->r, w->ms, NULL, NULL);
 	fault_arm(&w->plan, FAULT_ANY, 0, false);
 	memslots_set_faults(w->ms, &w->plan);
+}
+
+static inline void world_open(struct world *w)
+{
+	world_open_on(w, &memslot_hosted);
 }
 
 static inline void world_close(struct world *w)
@@ -360,9 +376,9 @@ static inline void faults_off(struct world *w)
 	fault_arm(&w->plan, FAULT_ANY, 0, false);
 }
 
-static inline struct memslot_config slot_config(struct world *w,
-	unsigned space, unsigned id, gfn_t gfn, uint64_t pages,
-	unsigned host_page, uint32_t flags)
+static inline struct memslot_config slot_config(struct world *w, unsigned space,
+	unsigned id, gfn_t gfn, uint64_t pages, unsigned host_page,
+	uint32_t flags)
 {
 	return (struct memslot_config){
 		.space = space,
@@ -386,8 +402,8 @@ static inline int slot_new(struct world *w, unsigned space, unsigned id,
 static inline int slot_move(
 	struct world *w, unsigned space, unsigned id, gfn_t gfn)
 {
-	return memslots_move_slot(w->ms, space, id, gfn * PAGE,
-		MEMSLOT_MOVE_MARK_ALL, &w->err);
+	return memslots_move_slot(
+		w->ms, space, id, gfn * PAGE, MEMSLOT_MOVE_MARK_ALL, &w->err);
 }
 
 static inline int dev_write(struct world *w, unsigned space, gpa_t gpa,
@@ -395,8 +411,7 @@ static inline int dev_write(struct world *w, unsigned space, gpa_t gpa,
 {
 	const struct pagetrack_source dev = {PAGETRACK_DEVICE, 1};
 
-	return pagetrack_guest_write(
-		w->pt, &w->r, space, gpa, bytes, len, dev);
+	return pagetrack_guest_write(w->pt, &w->r, space, gpa, bytes, len, dev);
 }
 
 /* One byte to the start of a page. */
@@ -422,8 +437,8 @@ struct picture {
 	struct page_look page[SPACES][PAGES];
 };
 
-static inline void picture_page(struct world *w, unsigned space, gfn_t gfn,
-	struct page_look *look)
+static inline void picture_page(
+	struct world *w, unsigned space, gfn_t gfn, struct page_look *look)
 {
 	const struct memslot *s;
 
@@ -441,8 +456,8 @@ static inline void picture_page(struct world *w, unsigned space, gfn_t gfn,
 	}
 	memslot_leave(&w->r);
 	for (unsigned i = 0; i < EARS; i++)
-		look->tracks[i] = w->ear[i] && pagetrack_tracks(w->ear[i]->node,
-						       space, gfn);
+		look->tracks[i] = w->ear[i] &&
+				  pagetrack_tracks(w->ear[i]->node, space, gfn);
 }
 
 static inline void picture_take(struct world *w, struct picture *p)

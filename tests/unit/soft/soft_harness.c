@@ -113,6 +113,7 @@ static void emit_handler(struct sh *m)
 	rv_label unexpected = rv_label_new(&m->p);
 	rv_label handler = rv_label_new(&m->p);
 	rv_label stay = rv_label_new(&m->p);
+	rv_label exception = rv_label_new(&m->p);
 	static const unsigned seen[] = {
 		RV_CSR_SCAUSE, RV_CSR_STVAL, RV_CSR_SEPC, RV_CSR_SSTATUS};
 	int i;
@@ -126,6 +127,12 @@ static void emit_handler(struct sh *m)
 		sh_e(m, rv_csrr(RV_S9, seen[i]));
 		sh_e(m, rv_sd(RV_S9, RV_S11, 8 * i));
 	}
+	/* after an interrupt, go on with interrupts disabled */
+	sh_e(m, rv_csrr(RV_S9, RV_CSR_SCAUSE));
+	rv_branch(&m->p, RV_BGE, RV_S9, RV_ZERO, exception);
+	sh_li(m, RV_S9, SSTATUS_SPIE);
+	sh_e(m, rv_csrrc(RV_ZERO, RV_CSR_SSTATUS, RV_S9));
+	rv_bind(&m->p, exception);
 	sh_e(m, rv_andi(RV_S9, RV_S10, 1));
 	rv_branch(&m->p, RV_BEQ, RV_S9, RV_ZERO, stay);
 	sh_li(m, RV_S9, SSTATUS_SPP);

@@ -155,8 +155,9 @@ __attribute__((format(printf, 5, 6))) void sh_expect_bits(struct sh *m,
 
 /*
  * Code between sh_try and sh_trapped ends with a trap. Execution goes on
- * after it in S mode. sh_trapping() marks the instruction that traps, if it
- * is not the first after sh_try(); its pc is compared with sepc.
+ * after it in S mode, and after an interrupt with sstatus.SIE clear.
+ * sh_trapping() marks the instruction that traps, if it is not the first after
+ * sh_try(); its pc is compared with sepc.
  */
 void sh_try(struct sh *m);
 void sh_trapping(struct sh *m);

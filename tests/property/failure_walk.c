@@ -1,0 +1,758 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * failure_walk.c - law 5: whatever fails, nothing has happened
+ *
+ * Each scenario is run with its 1st, 2nd, 3rd ... step made to fail until a
+ * run passes untouched; once with a single failure, once with every later
+ * step failing too; once by fault points, once by allocations. After each
+ * failure a picture of everything (layout, ids, generation, dirty bits,
+ * track counts, large pages, memory, what a backend maps, what nodes were
+ * told, allocations) is compared with the one before. Then all tracked pages
+ * are written, and heard; and the scenario is run again and must end as it
+ * does in a world where nothing ever failed.
+ *
+ * A refused undo breaks the machine. That has its own walk at the end.
+ */
+#include "pagetrack/pagetrack.h"
+
+#include "tests/unit/slots.h"
+
+#define LOG  MEMSLOT_LOG_DIRTY
+#define RO   MEMSLOT_READONLY
+#define KEEP MEMSLOT_MOVE_KEEP
+#define ALL  MEMSLOT_MOVE_MARK_ALL
+
+#define USED_PAGES 1600u /* host pages that slots are made of */
+#define MIRROR     200u  /* ids a backend keeps book of, per space */
+#define PICTURE    400000u
+
+struct node {
+	struct pagetrack_node *node;
+	unsigned prepares, cancels, flushes, commits, aborts, writes;
+	bool adds, added; /* page 0x210 during prepare */
+};
+
+struct mapping {
+	gfn_t gfn;
+	uint64_t pages;
+	size_t host;
+	uint32_t flags;
+};
+
+struct backend {
+	struct memslot_participant p;
+	struct mapping map[2][MIRROR];
+	int refuse;
+};
+
+static struct world {
+	struct bed b;
+	struct pagetrack *pt;
+	struct node node[2]; /* follow, stay */
+	struct backend backend[2];
+	struct fault_plan plan;
+	uint64_t allocs, fail_alloc; /* fail the nth allocation; 0: none */
+	bool fail_on;                /* and all later ones */
+	uint64_t alloc_failures;
+} w;
+
+struct picture {
+	size_t len;
+	uint8_t byte[PICTURE];
+};
+
+static unsigned long points, runs, differences;
+static const char *current;
+
+/* ---- the world ---------------------------------------------------------- */
+
+static void *world_alloc(void *ctx, size_t size)
+{
+	w.allocs++;
+	if (w.fail_alloc && (w.allocs == w.fail_alloc ||
+				    (w.fail_on && w.allocs > w.fail_alloc))) {
+		w.alloc_failures++;
+		return NULL;
+	}
+	return bed_alloc(ctx, size);
+}
+
+static void mirror_set(struct backend *be, const struct memslot *s, bool there)
+{
+	struct mapping *m = &be->map[s->space][s->id];
+
+	if (there)
+		*m = (struct mapping){s->base_gfn, s->size_pages,
+			(size_t)(s->host - w.b.host), s->flags};
+	else
+		memset(m, 0, sizeof(*m));
+}
+
+/* Forwards from -> to, backwards to -> from. */
+static void mirror(struct backend *be, const struct memslot_txn *t, bool back)
+{
+	const struct memslot_change *c;
+	size_t count;
+
+	c = memslot_txn_changes(t, &count);
+	for (size_t i = 0; i < count; i++) {
+		const struct memslot *old = back ? c[i].to : c[i].from;
+		const struct memslot *new = back ? c[i].from : c[i].to;
+
+		if (old)
+			mirror_set(be, old, false);
+		if (new)
+			mirror_set(be, new, true);
+	}
+}
+
+static int be_apply(
+	void *ctx, const struct memslot_txn *t, struct memslot_error *err)
+{
+	struct backend *be = ctx;
+
+	if (be->refuse) {
+		err->code = be->refuse;
+		return be->refuse;
+	}
+	mirror(be, t, false);
+	return 0;
+}
+
+static int be_undo(void *ctx, const struct memslot_txn *t)
+{
+	mirror(ctx, t, true);
+	return 0;
+}
+
+static const struct memslot_participant_ops backend_ops = {
+	.name = "mirror", .apply = be_apply, .undo = be_undo};
+
+static int nd_prepare(
+	void *ctx, const struct memslot_txn *t, struct memslot_error *err)
+{
+	struct node *n = ctx;
+	int r = 0;
+
+	(void)t;
+	if (n->adds) {
+		r = pagetrack_add(n->node, 0, 0x210, 1, err);
+		n->added = !r;
+	}
+	n->prepares += !r;
+	return r;
+}
+
+static void nd_cancel(void *ctx, const struct memslot_txn *t)
+{
+	struct node *n = ctx;
+
+	(void)t;
+	n->cancels++;
+	if (n->added)
+		CHECK_EQ(pagetrack_remove(n->node, 0, 0x210, 1, NULL), 0);
+	n->added = false;
+}
+
+static void nd_flush(void *ctx, const struct memslot_txn *t)
+{
+	(void)t;
+	((struct node *)ctx)->flushes++;
+}
+
+static void nd_committed(void *ctx, const struct memslot_txn *t, uint64_t gone)
+{
+	(void)t;
+	(void)gone;
+	((struct node *)ctx)->commits++;
+}
+
+static void nd_aborted(void *ctx, const struct memslot_txn *t)
+{
+	(void)t;
+	((struct node *)ctx)->aborts++;
+}
+
+static void nd_write(void *ctx, const struct pagetrack_write *wr)
+{
+	(void)wr;
+	((struct node *)ctx)->writes++;
+}
+
+static const struct pagetrack_ops node_ops = {.name = "node",
+	.prepare = nd_prepare,
+	.cancel = nd_cancel,
+	.flush = nd_flush,
+	.committed = nd_committed,
+	.aborted = nd_aborted,
+	.write = nd_write};
+
+static void must(int r)
+{
+	if (r) {
+		fprintf(stderr, "the world can not be set up: %d\n", r);
+		exit(1);
+	}
+}
+
+static int write_guest(gfn_t gfn, const char *text)
+{
+	return pagetrack_guest_write(w.pt, &w.b.r, 0, (gfn << 12) + 100, text,
+		strlen(text), (struct pagetrack_source){PAGETRACK_HOST, 0});
+}
+
+static void world_nodes(void)
+{
+	must(pagetrack_create(w.b.ms, &w.pt, NULL));
+	for (unsigned i = 0; i < 2; i++)
+		must(pagetrack_register(w.pt, &node_ops, &w.node[i],
+			i ? PAGETRACK_STAY : PAGETRACK_FOLLOW, &w.node[i].node,
+			NULL));
+	must(pagetrack_add(w.node[0].node, 0, 0x205, 1, NULL));
+	must(pagetrack_add(w.node[0].node, 0, 0x205, 1, NULL));
+	must(pagetrack_add(w.node[0].node, 0, 0x300, 2, NULL));
+	must(pagetrack_add(w.node[1].node, 0, 0x205, 2, NULL));
+	must(pagetrack_add(w.node[1].node, 0, 0x602, 1, NULL));
+	must(pagetrack_add(w.node[1].node, 0, 0x400, 1, NULL));
+}
+
+static void world_open(void)
+{
+	memset(&w, 0, sizeof(w));
+	bed_open(&w.b, 2);
+	w.b.pf.alloc = world_alloc;
+	for (unsigned i = 0; i < 2; i++) {
+		w.backend[i].p.ops = &backend_ops;
+		w.backend[i].p.ctx = &w.backend[i];
+		must(memslots_join(w.b.ms, &w.backend[i].p));
+	}
+	must(bed_create(&w.b, 0, 1, 0x200, 600, 0, LOG));
+	must(bed_create(&w.b, 0, 2, 0x600, 16, 600, 0));
+	must(bed_create(&w.b, 0, 3, 0x700, 8, 620, LOG | RO));
+	must(bed_create(&w.b, 0, 4, 0x800, 512, 1024, 0));
+	must(bed_create(&w.b, 1, 1, 0, 4, 600, LOG));
+	world_nodes();
+	must(write_guest(0x203, "dirty"));
+	must(write_guest(0x205, "tracked and dirty"));
+	must(write_guest(0x457, "the last page"));
+	must(write_guest(0x705, "rom"));
+	must(write_guest(0x602, "not logged"));
+	memslots_set_faults(w.b.ms, &w.plan);
+}
+
+static void world_close(void)
+{
+	memslots_set_faults(w.b.ms, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		pagetrack_unregister(w.node[i].node);
+	pagetrack_destroy(w.pt);
+	for (unsigned i = 0; i < 2; i++)
+		memslots_quit(w.b.ms, &w.backend[i].p);
+	bed_close(&w.b);
+}
+
+/* ---- pictures ----------------------------------------------------------- */
+
+static void put(struct picture *p, const void *bytes, size_t len)
+{
+	if (p->len + len > PICTURE) {
+		fprintf(stderr, "the picture is too small\n");
+		exit(1);
+	}
+	memcpy(p->byte + p->len, bytes, len);
+	p->len += len;
+}
+
+static void put_number(struct picture *p, uint64_t n)
+{
+	put(p, &n, sizeof(n));
+}
+
+static void put_slot(struct picture *p, const struct memslot *s, bool identity)
+{
+	put_number(p, s->space << 16 | s->id);
+	put_number(p, s->base_gfn);
+	put_number(p, s->size_pages);
+	put_number(p, (size_t)(s->host - w.b.host));
+	put_number(p, s->flags | (memslot_is_invalid(s) ? 1u << 31 : 0));
+	if (identity)
+		put_number(p, (uintptr_t)s);
+	for (uint64_t i = 0; i < s->size_pages; i++) {
+		gfn_t gfn = s->base_gfn + i;
+		uint8_t bits = (uint8_t)(memslot_page_dirty(s, gfn) |
+					 memslot_page_tracked(s, gfn) << 1 |
+					 memslot_page_writable(s, gfn) << 2 |
+					 memslot_large_ok(s, gfn) << 3);
+
+		for (unsigned n = 0; n < 2; n++)
+			bits |= (uint8_t)(pagetrack_tracks(
+						  w.node[n].node, s->space, gfn)
+					  << (4 + n));
+		put(p, &bits, 1);
+	}
+}
+
+static void put_layout(struct picture *p, bool identity)
+{
+	const struct memslot *s;
+
+	for (unsigned space = 0; space < 2; space++) {
+		gfn_t at = 0;
+
+		memslot_enter(&w.b.r);
+		for (; (s = memslot_next(&w.b.r, space, at));
+			at = s->base_gfn + s->size_pages)
+			put_slot(p, s, identity);
+		for (unsigned id = 0; identity && id < MIRROR; id++)
+			put_number(
+				p, (uintptr_t)memslot_by_id(&w.b.r, space, id));
+		memslot_leave(&w.b.r);
+	}
+	memslot_enter(&w.b.r);
+	for (unsigned page = 0; identity && page < USED_PAGES; page += 5) {
+		const uint8_t *host = w.b.host + page * 4096ul;
+
+		for (s = NULL; (s = memslot_by_host(&w.b.r, host, s));)
+			put_number(p, (uintptr_t)s);
+		put_number(p, 0);
+	}
+	memslot_leave(&w.b.r);
+}
+
+/* The places the world and the probes write, and some they do not. */
+static void put_memory(struct picture *p)
+{
+	for (size_t page = 0; page < USED_PAGES; page++)
+		if (page < 8 || page % 256 < 2 || page / 32 == 18 ||
+			page / 32 == 19)
+			put(p, w.b.host + page * 4096 + 96, 32);
+}
+
+/*
+ * `identity`: also the very objects, the generation, allocations and what
+ * was heard, which two runs of one scenario need not have in common.
+ */
+static void take_picture(struct picture *p, bool identity, bool balance)
+{
+	p->len = 0;
+	put_layout(p, identity);
+	put_memory(p);
+	for (unsigned i = 0; i < 2; i++) {
+		put(p, w.backend[i].map, sizeof(w.backend[i].map));
+		put_number(p, pagetrack_size_pages(w.node[i].node));
+		if (identity)
+			put_number(p, w.node[i].commits);
+		if (identity)
+			put_number(p, w.node[i].writes);
+		/* whoever heard `prepare` heard `cancel` */
+		if (identity)
+			put_number(p, w.node[i].prepares - w.node[i].cancels);
+		/* whoever heard `flush` heard `aborted` */
+		if (identity)
+			put_number(p, w.node[i].flushes - w.node[i].aborts);
+	}
+	if (identity)
+		put_number(p, memslots_generation(w.b.ms));
+	if (balance)
+		put_number(p, (uint64_t)atomic_load(&w.b.live));
+	put_number(p, memslots_broken(w.b.ms));
+}
+
+static void differ(const char *what, uint64_t n)
+{
+	differences++;
+	fprintf(stderr, "%s, failure %llu (point %u): %s\n", current,
+		(unsigned long long)n, w.plan.last, what);
+}
+
+static void compare(const struct picture *a, const struct picture *b,
+	const char *what, uint64_t n)
+{
+	size_t at = 0;
+
+	if (a->len == b->len && memcmp(a->byte, b->byte, a->len) == 0)
+		return;
+	while (at < a->len && at < b->len && a->byte[at] == b->byte[at])
+		at++;
+	differ(what, n);
+	fprintf(stderr, "  byte %zu of %zu and %zu\n", at, a->len, b->len);
+}
+
+/* ---- scenarios ---------------------------------------------------------- */
+
+static int commit(struct memslot_txn *t)
+{
+	return memslot_commit(t, NULL, &w.b.err);
+}
+
+static int add_create(struct memslot_txn *t, unsigned space, unsigned id,
+	gfn_t gfn, uint64_t pages, uint64_t host, uint32_t flags)
+{
+	struct memslot_config c =
+		bed_config(&w.b, space, id, gfn, pages, host, flags);
+
+	return memslot_create(t, &c);
+}
+
+static int sc_create(void)
+{
+	return bed_create(&w.b, 0, 9, 0x900 + 512, 100, 640, 0);
+}
+
+static int sc_create_logged(void)
+{
+	return bed_create(&w.b, 1, 9, 0x900 + 512, 700, 640, LOG);
+}
+
+static int sc_delete(void)
+{
+	return memslots_delete_slot(w.b.ms, 0, 3, &w.b.err);
+}
+
+static int sc_delete_tracked(void)
+{
+	return memslots_delete_slot(w.b.ms, 0, 1, &w.b.err);
+}
+
+static int sc_move(void)
+{
+	return memslots_move_slot(
+		w.b.ms, 0, 3, 0x900000 + 0x200000, ALL, &w.b.err);
+}
+
+/* Onto a part of itself: what stays and what follows differ. */
+static int sc_move_tracked(void)
+{
+	return memslots_move_slot(w.b.ms, 0, 1, 0x201000, ALL, &w.b.err);
+}
+
+static int sc_move_far_keep(void)
+{
+	return memslots_move_slot(w.b.ms, 0, 1, 0x4000000, KEEP, &w.b.err);
+}
+
+static int sc_flags_off(void)
+{
+	return memslots_set_slot_flags(w.b.ms, 0, 1, 0, &w.b.err);
+}
+
+static int sc_flags_on(void)
+{
+	return memslots_set_slot_flags(w.b.ms, 0, 2, LOG, &w.b.err);
+}
+
+static int sc_flags_readonly(void)
+{
+	return memslots_set_slot_flags(w.b.ms, 0, 1, LOG | RO, &w.b.err);
+}
+
+static int sc_swap(void)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(w.b.ms, &t, &w.b.err);
+
+	if (r)
+		return r;
+	memslot_move(t, 0, 1, 0x600000, ALL);
+	memslot_move(t, 0, 2, 0x200000, KEEP);
+	memslot_move(t, 0, 3, 0x3000000, KEEP); /* make room */
+	memslot_move(t, 0, 4, 0xa00000, KEEP);
+	return commit(t);
+}
+
+static int sc_replace(void)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(w.b.ms, &t, &w.b.err);
+
+	if (r)
+		return r;
+	memslot_delete(t, 0, 1);
+	add_create(t, 0, 1, 0x200, 300, 100, LOG);
+	add_create(t, 0, 7, 0x200 + 300, 300, 400, 0);
+	return commit(t);
+}
+
+/* One of each kind. */
+static int sc_batch(void)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(w.b.ms, &t, &w.b.err);
+
+	if (r)
+		return r;
+	memslot_move(t, 0, 1, 0x4000000, ALL);
+	memslot_set_flags(t, 0, 1, LOG | RO);
+	memslot_delete(t, 0, 2);
+	memslot_set_flags(t, 0, 4, LOG);
+	memslot_delete(t, 0, 3);
+	add_create(t, 0, 3, 0x5000, 20, 620, LOG);
+	add_create(t, 1, 50, 0x200, 600, 0, LOG);
+	memslot_delete(t, 1, 1);
+	return commit(t);
+}
+
+/* So many that the indexes grow by levels. */
+static int sc_many(void)
+{
+	struct memslot_txn *t;
+	int r = memslot_begin(w.b.ms, &t, &w.b.err);
+
+	if (r)
+		return r;
+	for (unsigned i = 0; i < 60; i++)
+		add_create(t, i % 2, 60 + i, 0x10000 + i * 3, 3, i, i & LOG);
+	memslot_delete(t, 0, 2);
+	return commit(t);
+}
+
+static int sc_harvest(void)
+{
+	struct memslot_harvest *h;
+	int r = memslot_harvest(w.b.ms, 0, 1, &h, &w.b.err);
+
+	if (r)
+		return r;
+	CHECK(memslot_harvest_count(h) >= 3);
+	memslot_harvest_done(h);
+	return 0;
+}
+
+/* The harvest is outstanding when a move fails, or succeeds. */
+static int sc_harvest_move(void)
+{
+	struct memslot_harvest *h;
+	int r = memslot_harvest(w.b.ms, 0, 1, &h, &w.b.err);
+
+	if (r)
+		return r;
+	r = sc_move_far_keep();
+	memslot_harvest_give_back(h);
+	return r;
+}
+
+/* The node adds a page of the moving slot while it is asked. */
+static int sc_add_in_prepare(void)
+{
+	int r;
+
+	w.node[0].adds = true;
+	r = sc_move_far_keep();
+	w.node[0].adds = false;
+	w.node[0].added = false;
+	return r;
+}
+
+static int sc_add(void)
+{
+	return pagetrack_add(w.node[1].node, 0, 0x210, 20, &w.b.err);
+}
+
+static int sc_add_fresh(void)
+{
+	return pagetrack_add(w.node[0].node, 0, 0x700, 8, &w.b.err);
+}
+
+static int sc_register(void)
+{
+	struct pagetrack_node *n;
+	int r = pagetrack_register(
+		w.pt, &node_ops, &w.node[0], PAGETRACK_STAY, &n, &w.b.err);
+
+	if (r)
+		return r;
+	r = pagetrack_add(n, 0, 0x205, 3, &w.b.err);
+	pagetrack_unregister(n);
+	return r;
+}
+
+static const struct scenario {
+	const char *name;
+	int (*run)(void);
+	bool reserves; /* may keep track counts it did not need */
+	bool changes; /* is a transaction with an old slot, and can be undone */
+	/* pages that are tracked when it has succeeded, by both nodes */
+	unsigned follow, stay;
+} scenarios[] = {
+	{"create", sc_create, false, false, 3, 4},
+	{"create, logged", sc_create_logged, false, false, 3, 4},
+	{"delete", sc_delete, false, true, 3, 4},
+	{"delete, tracked", sc_delete_tracked, false, true, 0, 1},
+	{"move", sc_move, false, true, 3, 4},
+	{"move onto itself, tracked", sc_move_tracked, false, true, 3, 4},
+	{"move far and keep", sc_move_far_keep, false, true, 3, 1},
+	{"log off", sc_flags_off, false, true, 3, 4},
+	{"log on", sc_flags_on, false, true, 3, 4},
+	{"read-only", sc_flags_readonly, false, true, 3, 4},
+	{"swap", sc_swap, false, true, 3, 3},
+	{"replace by two", sc_replace, false, true, 0, 4},
+	{"batch", sc_batch, false, true, 3, 0},
+	{"many", sc_many, false, true, 3, 3},
+	{"harvest", sc_harvest, false, false, 3, 4},
+	{"harvest and move", sc_harvest_move, false, true, 3, 1},
+	{"add in prepare", sc_add_in_prepare, false, true, 4, 1},
+	{"add pages", sc_add, false, false, 3, 24},
+	{"add to a fresh slot", sc_add_fresh, true, false, 11, 4},
+	{"register", sc_register, false, false, 3, 4},
+};
+#define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
+
+/* ---- the walk ----------------------------------------------------------- */
+
+/* Every tracked page is heard by the nodes that track it, and by no other. */
+static void probe(uint64_t n)
+{
+	static const gfn_t page[] = {0x205, 0x206, 0x300, 0x301, 0x400, 0x602};
+
+	for (unsigned i = 0; i < sizeof(page) / sizeof(page[0]); i++) {
+		unsigned before[2] = {w.node[0].writes, w.node[1].writes};
+
+		if (write_guest(page[i], "probe"))
+			differ("a tracked page can not be written", n);
+		for (unsigned k = 0; k < 2; k++)
+			if (w.node[k].writes - before[k] !=
+				pagetrack_tracks(w.node[k].node, 0, page[i]))
+				differ("a write was not heard, or too often",
+					n);
+	}
+}
+
+enum mode { POINTS, POINTS_ON, ALLOCS, ALLOCS_ON, MODES };
+
+static void arm(enum mode mode, uint64_t n)
+{
+	fault_arm(&w.plan, FAULT_ANY, mode <= POINTS_ON ? n : 0,
+		mode == POINTS_ON);
+	w.allocs = w.alloc_failures = 0;
+	w.fail_alloc = mode >= ALLOCS ? n : 0;
+	w.fail_on = mode == ALLOCS_ON;
+}
+
+static void disarm(void)
+{
+	w.fail_alloc = 0;
+	memslots_set_faults(w.b.ms, NULL);
+}
+
+/* The machine is broken: no crash, no hang, no leak, no more commits. */
+static void check_broken(uint64_t n, int r)
+{
+	uint64_t generation = memslots_generation(w.b.ms);
+	char byte;
+
+	disarm();
+	if (r != -EIO || !memslots_broken(w.b.ms))
+		differ("a refused undo does not break the machine", n);
+	if (sc_create() != -EIO || sc_delete() != -EIO)
+		differ("a broken machine commits", n);
+	if (memslots_generation(w.b.ms) != generation)
+		differ("a broken machine has a new generation", n);
+	memslot_enter_at(&w.b.r, 0, 0x205);
+	memslot_leave(&w.b.r);
+	memslot_wait_valid(&w.b.r);
+	pagetrack_guest_read(&w.b.r, 0, 0x205000, &byte, 1);
+	write_guest(0x205, "x");
+	/* the tracker does not ask the transaction that is no more */
+	pagetrack_add(w.node[0].node, 0, 0x207, 1, NULL);
+	pagetrack_add(w.node[1].node, 0, 0x602, 3, NULL);
+	pagetrack_remove(w.node[0].node, 0, 0x205, 1, NULL);
+	w.node[0].added = false;
+}
+
+static void after_failure(const struct scenario *s, uint64_t n, int r,
+	const struct picture *before, const struct picture *reference)
+{
+	static struct picture now;
+
+	disarm();
+	if (r != -ENOMEM && r != -EBUSY)
+		differ("a failure was not reported", n);
+	take_picture(&now, true, !s->reserves);
+	compare(before, &now, "the world is not as it was", n);
+	probe(n);
+	r = s->run();
+	if (r) {
+		differ("it does not work afterwards either", n);
+		return;
+	}
+	take_picture(&now, false, false);
+	compare(reference, &now, "it does not end as it should", n);
+}
+
+/* False: nothing was made to fail. */
+static bool walk_step(const struct scenario *s, enum mode mode, uint64_t n,
+	const struct picture *reference)
+{
+	static struct picture before;
+	bool failed;
+	int r;
+
+	world_open();
+	take_picture(&before, true, !s->reserves);
+	arm(mode, n);
+	r = s->run();
+	runs++;
+	failed = w.plan.fired || w.alloc_failures;
+	if (!failed) {
+		if (r)
+			differ("it fails all by itself", n);
+	} else if (w.plan.last == FAULT_UNDO_PARTICIPANT) {
+		check_broken(n, r);
+	} else {
+		after_failure(s, n, r, &before, reference);
+	}
+	world_close();
+	return failed;
+}
+
+static void walk(const struct scenario *s)
+{
+	static struct picture reference;
+
+	current = s->name;
+	world_open();
+	probe(0);
+	if (s->run())
+		differ("it fails all by itself", 0);
+	if (pagetrack_size_pages(w.node[0].node) != s->follow ||
+		pagetrack_size_pages(w.node[1].node) != s->stay)
+		differ("other pages are tracked at the end", 0);
+	take_picture(&reference, false, false);
+	world_close();
+	for (enum mode mode = POINTS; mode < MODES; mode++) {
+		uint64_t n = 1;
+
+		while (n < 100000 && walk_step(s, mode, n, &reference))
+			n++;
+		points += mode == POINTS || mode == ALLOCS ? n - 1 : 0;
+	}
+}
+
+/* The second backend refuses, and the first can not go back. */
+static void walk_undo(const struct scenario *s)
+{
+	int r;
+
+	current = s->name;
+	world_open();
+	w.backend[1].refuse = -ENOSPC;
+	fault_arm(&w.plan, FAULT_UNDO_PARTICIPANT, 1, false);
+	r = s->run();
+	runs++;
+	points++;
+	check_broken(0, r);
+	world_close();
+}
+
+int main(void)
+{
+	for (unsigned i = 0; i < SCENARIOS; i++)
+		walk(&scenarios[i]);
+	for (unsigned i = 0; i < SCENARIOS; i++)
+		if (scenarios[i].changes)
+			walk_undo(&scenarios[i]);
+	differences += atomic_load(&test_failures);
+	printf("%u scenarios, %lu fault points, %lu runs, %lu differences\n",
+		(unsigned)SCENARIOS, points, runs, differences);
+	return differences != 0;
+}
