@@ -20,30 +20,35 @@ const struct fault_point memslot_fault_points[] = {
 		"a backend that refuses to undo (breaks the machine)"},
 	{FAULT_TRACK_RESERVE, "track.reserve", "write-track counts"},
 	{FAULT_HARVEST, "harvest", "memory for a harvest"},
+	{FAULT_PREPARE_HEIR, "prepare.heir",
+		"the way of a harvest back to memory that was reshaped"},
+	{FAULT_PREPARE_HARVEST, "prepare.harvest",
+		"the last harvest of a slot that is deleted"},
 	{0, NULL, NULL},
 };
 
 void fault_arm(
 	struct fault_plan *p, unsigned point, uint64_t nth, bool persistent)
 {
-	p->point = point;
-	p->nth = nth;
-	p->persistent = persistent;
+	/* Disarmed while it is changed. */
+	atomic_store(&p->nth, 0);
+	atomic_store(&p->point, point);
+	atomic_store(&p->persistent, persistent);
 	atomic_store(&p->seen, 0);
 	atomic_store(&p->fired, 0);
 	atomic_store(&p->last, 0);
+	atomic_store(&p->nth, nth);
 }
 
 bool fault_hit(struct fault_plan *p, unsigned point)
 {
-	uint64_t n;
+	unsigned wanted = atomic_load(&p->point);
+	uint64_t nth = atomic_load(&p->nth), n;
 
-	if (p->point != FAULT_ANY && p->point != point)
+	if (wanted != FAULT_ANY && wanted != point)
 		return false;
 	n = atomic_fetch_add(&p->seen, 1) + 1;
-	if (p->nth == 0)
-		return false;
-	if (n != p->nth && !(p->persistent && n > p->nth))
+	if (nth == 0 || n < nth || (n > nth && !atomic_load(&p->persistent)))
 		return false;
 	atomic_fetch_add(&p->fired, 1);
 	atomic_store(&p->last, point);

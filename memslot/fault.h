@@ -44,6 +44,9 @@ enum memslot_fault {
 	FAULT_UNDO_PARTICIPANT,
 	FAULT_TRACK_RESERVE,
 	FAULT_HARVEST,
+	FAULT_PREPARE_HEIR,
+	FAULT_PREPARE_HARVEST,
+	FAULT_MEMSLOT_END, /* not a point */
 };
 
 struct fault_point {
@@ -56,10 +59,10 @@ struct fault_point {
 extern const struct fault_point memslot_fault_points[];
 
 struct fault_plan {
-	unsigned point;                /* a number, or FAULT_ANY */
-	uint64_t nth;                  /* fail the nth time, from 1; 0: never */
-	bool persistent;               /* and every later time */
-	MEMSLOT_ATOMIC(uint64_t) seen; /* times a matching point was reached */
+	MEMSLOT_ATOMIC(unsigned) point; /* a number, or FAULT_ANY */
+	MEMSLOT_ATOMIC(uint64_t) nth; /* fail the nth time, from 1; 0: never */
+	MEMSLOT_ATOMIC(bool) persistent; /* and every later time */
+	MEMSLOT_ATOMIC(uint64_t) seen;  /* times a matching point was reached */
 	MEMSLOT_ATOMIC(uint64_t) fired; /* times it was made to fail */
 	MEMSLOT_ATOMIC(unsigned) last;  /* the point that fired last */
 };

@@ -45,6 +45,7 @@ struct memslots {
 	struct memslot_participant *participants;
 
 	unsigned spaces;
+	_Atomic(uint32_t) space_options[MEMSLOT_SPACES_MAX];
 	const struct memslot_order *order;
 	struct fault_plan *faults;
 };
@@ -101,8 +102,22 @@ static inline struct memslot_set *ms_set(struct memslots *ms)
 /* Shared by all versions of a slot that have the same memory. */
 struct memslot_dirty {
 	_Atomic(uint32_t) refs;
+	_Atomic(uint32_t)
+		harvests; /* that may give bits back, also through heirs */
+	struct dirty_heir *heirs; /* under the transaction lock */
 	uint64_t size_pages;
 	_Atomic(uint64_t) bits[]; /* page k of the slot is bit k */
+};
+
+/*
+ * Memory was reshaped while a harvest of it was out: bits that come back for
+ * pages [first, first + size) of the old log belong to [at, ...) of another.
+ */
+struct dirty_heir {
+	struct dirty_heir *next;
+	struct memslot_dirty *origin; /* not referenced: it has us */
+	struct memslot_dirty *target; /* referenced */
+	uint64_t first_page, size_pages, at_page;
 };
 
 struct memslot_track {
@@ -116,6 +131,15 @@ struct memslot_large {
 	_Atomic(uint32_t) refs;
 	uint64_t frames;
 	_Atomic(uint32_t) disallow[];
+};
+
+struct memslot_harvest {
+	struct memslot_harvest *next; /* of a transaction */
+	struct memslots *ms;
+	struct memslot_dirty *dirty;  /* referenced */
+	struct memslot_harvest **out; /* of a transaction: where to put it */
+	uint64_t first_page, size_pages;
+	_Atomic(uint64_t) bits[]; /* bit k: page first_page + k */
 };
 
 static inline uint64_t dirty_words(uint64_t size_pages)
@@ -133,7 +157,18 @@ int meta_prepare(struct memslots *ms, const struct memslot *from,
 /* Let go of the slot's per-page state and free the slot. NULL is allowed. */
 void slot_free(struct memslots *ms, struct memslot *s);
 void meta_mark_all_dirty(struct memslot *s);
+/* or the bits [first, first + n) of src into [at, ...) of dst. */
+void dirty_or(struct memslot_dirty *dst, uint64_t at,
+	const _Atomic(uint64_t) *src, uint64_t first, uint64_t n);
 void dirty_unref(struct memslots *ms, struct memslot_dirty *d);
+
+/* dirty.c: an empty harvest of some pages of a log. NULL: no memory. */
+struct memslot_harvest *harvest_new(struct memslots *ms, unsigned point,
+	struct memslot_dirty *d, uint64_t first_page, uint64_t size_pages);
+/* Move the bits from the log into it. */
+void harvest_take(struct memslot_harvest *h);
+/* Under the transaction lock. */
+void harvest_free(struct memslot_harvest *h);
 
 /* ---- transactions ------------------------------------------------------ */
 
@@ -142,12 +177,19 @@ enum memslot_op_kind {
 	MEMSLOT_OP_DELETE,
 	MEMSLOT_OP_MOVE,
 	MEMSLOT_OP_FLAGS,
+	MEMSLOT_OP_RESIZE,
+	MEMSLOT_OP_SPLIT,
+	MEMSLOT_OP_MERGE,
+	MEMSLOT_OP_HOST,
 };
 
 struct memslot_op {
 	enum memslot_op_kind kind;
 	struct memslot_config c; /* fields the kind does not use are 0 */
 	enum memslot_move_dirty dirty;
+	unsigned other_id; /* split: the new id; merge: the upper slot */
+	bool copy;         /* host */
+	struct memslot_harvest **harvest; /* delete: where to hand it out */
 };
 
 /* What validation works on: the layout's copy, one entry per named slot. */
@@ -156,7 +198,10 @@ struct memslot_plan {
 	struct memslot *from;    /* the published slot or NULL */
 	bool exists;
 	bool fresh; /* created by this transaction: nothing is carried over */
-	bool keep;  /* the last move said MEMSLOT_MOVE_KEEP */
+	bool mark_dirty; /* moved, and all pages are to be dirty */
+	bool copy;       /* other host memory, and the bytes are to be copied */
+	struct memslot_piece *pieces; /* in order, neighbours joined */
+	struct memslot_harvest **harvest;
 	unsigned op;
 };
 
@@ -171,6 +216,8 @@ struct memslot_txn {
 
 	struct memslot_plan *plans; /* one per slot named */
 	unsigned plan_count;
+	struct memslot_piece *pool; /* pieces, as many as can be needed */
+	unsigned pool_used;
 	uint32_t *plan_hash; /* id_key -> index + 1 into plans */
 	uint32_t hash_mask;
 
@@ -179,6 +226,9 @@ struct memslot_txn {
 
 	struct map_edit edit;
 	struct memslot_set *set; /* to be published */
+
+	struct dirty_heir *heirs; /* attached to their origins at swap in */
+	struct memslot_harvest *harvests; /* handed out at swap in */
 
 	bool swapped_out; /* what a failure has to take back */
 	uint64_t pause_start_ns;
@@ -190,6 +240,22 @@ int txn_validate(struct memslot_txn *t);
 /* layout.c: slots and indexes of the end state. */
 int layout_build(struct memslot_txn *t);
 void layout_drop(struct memslot_txn *t);
+
+/* pieces.c */
+struct memslot_piece *piece_whole(struct memslot_txn *t, struct memslot *s);
+/* Cut the list at `page`; returns what is at and after it, from page 0. */
+struct memslot_piece *pieces_cut(
+	struct memslot_txn *t, struct memslot_piece **list, uint64_t page);
+/* Append `tail` behind `size_pages` pages; joins what belongs together. */
+void pieces_join(struct memslot_piece **list, uint64_t size_pages,
+	struct memslot_piece *tail);
+/* Is this exactly the slot as it is published? */
+bool pieces_are(const struct memslot_piece *list, const struct memslot *s);
+
+/* reshape.c: dirty bits, harvests and bytes of memory that changes shape. */
+int reshape_prepare(struct memslot_txn *t);
+void reshape_cancel(struct memslot_txn *t);
+void reshape_swap_in(struct memslot_txn *t);
 
 const char *memslot_op_name(enum memslot_op_kind kind);
 

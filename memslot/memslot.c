@@ -52,6 +52,15 @@ void memslots_destroy(struct memslots *ms)
 	ms_free(ms, ms);
 }
 
+int memslots_set_space_options(
+	struct memslots *ms, unsigned space, uint32_t options)
+{
+	if (space >= ms->spaces || options & ~MEMSLOT_SPACE_NO_MOVES)
+		return -EINVAL;
+	atomic_store(&ms->space_options[space], options);
+	return 0;
+}
+
 void memslots_set_order(struct memslots *ms, const struct memslot_order *order)
 {
 	ms->order = order;

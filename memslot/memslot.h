@@ -186,6 +186,14 @@ int memslots_create(const struct memslot_platform *pf, unsigned spaces,
  */
 void memslots_destroy(struct memslots *ms);
 
+/*
+ * Options of one space. NO_MOVES: moves are refused (-EPERM) in validate,
+ * before they have any effect. -EINVAL unknown space or option.
+ */
+#define MEMSLOT_SPACE_NO_MOVES 0x1u
+int memslots_set_space_options(
+	struct memslots *ms, unsigned space, uint32_t options);
+
 /* Choose the order of phases. Not while a transaction is being committed. */
 void memslots_set_order(struct memslots *ms, const struct memslot_order *order);
 const struct memslot_order *memslots_order(const struct memslots *ms);
@@ -336,6 +344,51 @@ int memslot_move(struct memslot_txn *t, unsigned space, unsigned id, gpa_t gpa,
 int memslot_set_flags(
 	struct memslot_txn *t, unsigned space, unsigned id, uint32_t flags);
 
+/*
+ * Grow or shrink the slot at its end, to `size` bytes; its base and host
+ * address stay. What is cut off is treated as deleted; new pages are clean.
+ */
+int memslot_resize(
+	struct memslot_txn *t, unsigned space, unsigned id, uint64_t size);
+
+/*
+ * Cut the slot in two, `offset` bytes (page aligned) from its start. The
+ * lower part keeps the id; the upper part becomes slot `new_id`, which must
+ * be free. Nothing changes for the guest; dirty bits and protections stay.
+ */
+int memslot_split(struct memslot_txn *t, unsigned space, unsigned id,
+	uint64_t offset, unsigned new_id);
+
+/*
+ * The reverse: slot `upper` becomes the end of slot `id`. It must begin where
+ * `id` ends, in guest and in host memory, and have the same flags.
+ */
+int memslot_merge(
+	struct memslot_txn *t, unsigned space, unsigned id, unsigned upper);
+
+/* What becomes of the bytes when a slot gets other host memory. */
+enum memslot_host_bytes {
+	MEMSLOT_HOST_COPY,  /* copied while the slot is invalid */
+	MEMSLOT_HOST_AS_IS, /* the caller has seen to it */
+};
+
+/*
+ * Back the slot by other host memory of the same size. Everything else stays,
+ * dirty bits and protections too.
+ */
+int memslot_replace_host(struct memslot_txn *t, unsigned space, unsigned id,
+	void *host, enum memslot_host_bytes bytes);
+
+struct memslot_harvest;
+
+/*
+ * Delete a dirty-logged slot and hand out its last dirty bits: *out is set
+ * when the transaction commits, and left alone if it fails. No write is in
+ * neither this harvest nor an earlier one.
+ */
+int memslot_delete_harvest(struct memslot_txn *t, unsigned space, unsigned id,
+	struct memslot_harvest **out);
+
 /* What a commit did. */
 struct memslot_result {
 	uint64_t generation; /* of the map after the call */
@@ -356,10 +409,15 @@ struct memslot_result {
  *                  not page aligned; size 0; host is NULL or passes the end
  *                  of user memory (2^56)
  *   -E2BIG         size above MEMSLOT_PAGES_MAX pages
- *   -ENOENT        delete, move, flags: no slot of that id at that point
+ *   -ENOENT        no slot of that id at that point of the list
+ *   -EPERM         move: the space has the option MEMSLOT_SPACE_NO_MOVES
+ *   -ENXIO         delete and harvest: the slot is not dirty-logged
  *   -ERANGE        gpa + size passes MEMSLOT_GPA_LIMIT
- *   -EEXIST        create: the id is in use at that point of the list; or,
- *                  after all operations, two slots of the end state overlap
+ *   -EEXIST        create, split: the id is in use at that point of the list;
+ *                  or, after all operations, two slots of the end state
+ *                  overlap
+ *   -EDOM          split: the offset is not inside the slot; merge: the two
+ *                  are not neighbours, or differ in flags
  *   any            what a participant's prepare or apply returned
  *   -EIO           undo failed: the map and the backend disagree; the machine
  *                  is marked broken and every later commit returns -EIO
@@ -388,21 +446,47 @@ enum memslot_change_kind {
 	MEMSLOT_CHANGE_MOVE,    /* same memory, other base (perhaps flags) */
 	MEMSLOT_CHANGE_FLAGS,   /* same memory and base, other flags */
 	MEMSLOT_CHANGE_REPLACE, /* deleted and created again under its id */
+	/*
+	 * Resized, split, merged, or backed by other host memory: `from` may
+	 * be NULL, `to` consists of pieces.
+	 */
+	MEMSLOT_CHANGE_RESHAPE,
+};
+
+/*
+ * Where a new version's memory comes from: its pages [at_page, at_page +
+ * size_pages) are pages [first_page, ...) of the published slot `origin`.
+ */
+struct memslot_piece {
+	struct memslot_piece *next;
+	struct memslot *origin;
+	uint64_t first_page;
+	uint64_t size_pages;
+	uint64_t at_page;
 };
 
 /* The net effect of a transaction on one slot id. */
 struct memslot_change {
 	enum memslot_change_kind kind;
-	unsigned op;    /* number of the last operation that named the slot */
-	bool move_keep; /* MEMSLOT_MOVE_KEEP was asked for */
+	unsigned op;     /* number of the last operation that named the slot */
+	bool mark_dirty; /* moved, and MEMSLOT_MOVE_MARK_ALL was asked for */
+	bool copy;       /* MEMSLOT_HOST_COPY was asked for */
 	struct memslot *from; /* the published version, NULL for CREATE */
 	struct memslot *to;   /* the version to be published, NULL for DELETE */
+	const struct memslot_piece *pieces; /* of `to`, in order */
 };
 
 /* For callbacks: what the running transaction changes, and its order. */
 const struct memslot_change *memslot_txn_changes(
 	const struct memslot_txn *t, size_t *count);
 const struct memslot_order *memslot_txn_order(const struct memslot_txn *t);
+/*
+ * Where the memory behind page *gfn of a leaving slot will be if the
+ * transaction commits: the slot, and its page number there in *gfn; NULL if
+ * no slot will have that memory.
+ */
+const struct memslot *memslot_txn_heir(const struct memslot_txn *t,
+	const struct memslot_change *c, gfn_t *gfn);
 /* The slot that will hold gfn if the transaction commits, or NULL. */
 const struct memslot *memslot_txn_find(
 	const struct memslot_txn *t, unsigned space, gfn_t gfn);
@@ -505,23 +589,40 @@ bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn);
 /* ---- dirty log -------------------------------------------------------- */
 
 /*
- * A harvest takes the dirty bits of one slot out of the log. It ends with
- * done (the bits are forgotten) or give_back (they are dirty again, wherever
- * the memory is by then). Pages written after the harvest returned are dirty
- * again; pages written before are in it.
+ * A harvest takes the dirty bits of one slot, or of some of its pages, out of
+ * the log. It ends with done (the bits are forgotten) or give_back (they are
+ * dirty again, wherever the memory is by then: moves, splits, merges and
+ * resizes in between do not matter; what was deleted needs no bits). Pages
+ * written after the harvest returned are dirty again; pages written before
+ * are in it.
+ *
+ * A log of many pages can be harvested in chunks, each of which withdraws
+ * write permission from its own pages only.
  */
-struct memslot_harvest;
 
 /*
- * Outside a read section, not from a callback. Waits for a running
- * transaction. Errors: -EINVAL range; -ENOENT no such slot; -ENXIO the slot
- * is not dirty-logged; -ENOMEM: the log is untouched.
+ * Outside a read section, not from a callback (-EDEADLK). Waits for a running
+ * transaction. Errors: -EINVAL no such id or space, or the pages are not in
+ * the slot; -ENOENT no such slot; -ENXIO the slot is not dirty-logged;
+ * -ENOMEM: the log is untouched. `size_pages` 0: to the end of the slot.
  */
-int memslot_harvest(struct memslots *ms, unsigned space, unsigned id,
-	struct memslot_harvest **out, struct memslot_error *err);
+int memslot_harvest_range(struct memslots *ms, unsigned space, unsigned id,
+	uint64_t first_page, uint64_t size_pages, struct memslot_harvest **out,
+	struct memslot_error *err);
+static inline int memslot_harvest(struct memslots *ms, unsigned space,
+	unsigned id, struct memslot_harvest **out, struct memslot_error *err)
+{
+	return memslot_harvest_range(ms, space, id, 0, 0, out, err);
+}
+/*
+ * The pages of the slot that were looked at: [first, first + size). Pages are
+ * numbered from the start of the slot at the time of the harvest.
+ */
+uint64_t memslot_harvest_first_page(const struct memslot_harvest *h);
 uint64_t memslot_harvest_size_pages(const struct memslot_harvest *h);
 bool memslot_harvest_test(const struct memslot_harvest *h, uint64_t page);
 uint64_t memslot_harvest_count(const struct memslot_harvest *h);
+/* Both free the harvest; NULL is allowed. give_back waits like harvest. */
 void memslot_harvest_done(struct memslot_harvest *h);
 void memslot_harvest_give_back(struct memslot_harvest *h);
 

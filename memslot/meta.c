@@ -25,8 +25,17 @@ static bool unref(_Atomic(uint32_t) *refs)
 
 void dirty_unref(struct memslots *ms, struct memslot_dirty *d)
 {
-	if (d && unref(&d->refs))
-		ms_free(ms, d);
+	if (!d || !unref(&d->refs))
+		return;
+	while (d->heirs) {
+		struct dirty_heir *heir = d->heirs;
+
+		d->heirs = heir->next;
+		atomic_fetch_sub(&heir->target->harvests, 1);
+		dirty_unref(ms, heir->target);
+		ms_free(ms, heir);
+	}
+	ms_free(ms, d);
 }
 
 static void track_unref(struct memslots *ms, struct memslot_track *t)
@@ -227,6 +236,39 @@ void meta_mark_all_dirty(struct memslot *s)
 
 		atomic_store(&d->bits[i],
 			left >= 64 ? UINT64_MAX : ((uint64_t)1 << left) - 1);
+	}
+}
+
+/* 64 bits of src from bit `at` on, as far as there are `words`. */
+static uint64_t bits_at(
+	const _Atomic(uint64_t) *src, uint64_t words, uint64_t at)
+{
+	uint64_t low = atomic_load(&src[at / 64]), high = 0;
+
+	if (at % 64 == 0)
+		return low;
+	if (at / 64 + 1 < words)
+		high = atomic_load(&src[at / 64 + 1]);
+	return low >> at % 64 | high << (64 - at % 64);
+}
+
+void dirty_or(struct memslot_dirty *dst, uint64_t at,
+	const _Atomic(uint64_t) *src, uint64_t first, uint64_t n)
+{
+	uint64_t words = dirty_words(first + n);
+
+	while (n) {
+		/* Up to the next word of dst. */
+		uint64_t take = 64 - at % 64 < n ? 64 - at % 64 : n;
+		uint64_t mask =
+			take == 64 ? UINT64_MAX : ((uint64_t)1 << take) - 1;
+		uint64_t bits = bits_at(src, words, first) & mask;
+
+		if (bits)
+			atomic_fetch_or(&dst->bits[at / 64], bits << at % 64);
+		at += take;
+		first += take;
+		n -= take;
 	}
 }
 

@@ -88,6 +88,8 @@ static int do_prepare(struct memslot_txn *t)
 			r = meta_prepare(
 				t->ms, c->from, c->to, c->kind, t->err);
 	}
+	if (!r)
+		r = reshape_prepare(t);
 	for (struct memslot_participant *p = t->ms->participants; !r && p;
 		p = p->next)
 		r = prepare_participant(t, p);
@@ -147,12 +149,12 @@ static int do_swap_in(struct memslot_txn *t)
 {
 	struct memslots *ms = t->ms;
 
+	reshape_swap_in(t);
 	for (struct memslot_participant *p = ms->participants; p; p = p->next)
 		if (p->ops->adopt)
 			p->ops->adopt(p->ctx, t);
 	for (size_t i = 0; i < t->change_count; i++)
-		if (t->changes[i].kind == MEMSLOT_CHANGE_MOVE &&
-			!t->changes[i].move_keep)
+		if (t->changes[i].to && t->changes[i].mark_dirty)
 			meta_mark_all_dirty(t->changes[i].to);
 	atomic_store(&ms->set, t->set);
 	atomic_store(&ms->generation, t->set->generation);
@@ -161,7 +163,7 @@ static int do_swap_in(struct memslot_txn *t)
 	return 0;
 }
 
-/* ---- flush, apply, notify --------------------------------------------------- */
+/* ---- flush, apply, notify ------------------------------------------------- */
 
 static int do_flush(struct memslot_txn *t)
 {
@@ -202,7 +204,7 @@ static int do_notify(struct memslot_txn *t)
 	return 0;
 }
 
-/* ---- the way back ----------------------------------------------------------- */
+/* ---- the way back --------------------------------------------------------- */
 
 /* The list is singly linked and short; going backwards is a recursion. */
 static void cancel_backwards(
@@ -261,7 +263,7 @@ static int unwind(struct memslot_txn *t, int code)
 	return code;
 }
 
-/* ---- commit ----------------------------------------------------------------- */
+/* ---- commit --------------------------------------------------------------- */
 
 static int run_phases(struct memslot_txn *t)
 {
@@ -304,6 +306,7 @@ static void txn_free(struct memslot_txn *t)
 
 	ms_free(ms, t->ops);
 	ms_free(ms, t->plans);
+	ms_free(ms, t->pool);
 	ms_free(ms, t->plan_hash);
 	ms_free(ms, t->changes);
 	ms_free(ms, t);
@@ -330,6 +333,7 @@ static int commit_locked(struct memslot_txn *t)
 		free_old(t, old);
 	else
 		layout_drop(t);
+	reshape_cancel(t); /* what was not handed over */
 	return r;
 }
 
@@ -355,7 +359,7 @@ int memslot_commit(struct memslot_txn *t, struct memslot_result *result,
 	return r;
 }
 
-/* ---- collecting operations -------------------------------------------------- */
+/* ---- collecting operations ------------------------------------------------ */
 
 int memslot_begin(struct memslots *ms, struct memslot_txn **out,
 	struct memslot_error *err)
@@ -425,13 +429,84 @@ int memslot_set_flags(
 			   .c = {.space = space, .id = id, .flags = flags}});
 }
 
-/* ---- for callbacks ---------------------------------------------------------- */
+int memslot_resize(
+	struct memslot_txn *t, unsigned space, unsigned id, uint64_t size)
+{
+	return record(
+		t, &(struct memslot_op){.kind = MEMSLOT_OP_RESIZE,
+			   .c = {.space = space, .id = id, .size = size}});
+}
+
+int memslot_split(struct memslot_txn *t, unsigned space, unsigned id,
+	uint64_t offset, unsigned new_id)
+{
+	return record(
+		t, &(struct memslot_op){.kind = MEMSLOT_OP_SPLIT,
+			   .c = {.space = space, .id = id, .size = offset},
+			   .other_id = new_id});
+}
+
+int memslot_merge(
+	struct memslot_txn *t, unsigned space, unsigned id, unsigned upper)
+{
+	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_MERGE,
+				 .c = {.space = space, .id = id},
+				 .other_id = upper});
+}
+
+int memslot_replace_host(struct memslot_txn *t, unsigned space, unsigned id,
+	void *host, enum memslot_host_bytes bytes)
+{
+	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_HOST,
+				 .c = {.space = space, .id = id, .host = host},
+				 .copy = bytes == MEMSLOT_HOST_COPY});
+}
+
+int memslot_delete_harvest(struct memslot_txn *t, unsigned space, unsigned id,
+	struct memslot_harvest **out)
+{
+	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_DELETE,
+				 .c = {.space = space, .id = id},
+				 .harvest = out});
+}
+
+/* ---- for callbacks -------------------------------------------------------- */
 
 const struct memslot_change *memslot_txn_changes(
 	const struct memslot_txn *t, size_t *count)
 {
 	*count = t->change_count;
 	return t->changes;
+}
+
+/* The piece of c->to that has this page of `origin`, or NULL. */
+static const struct memslot_piece *piece_with(const struct memslot_change *c,
+	const struct memslot *origin, uint64_t page)
+{
+	const struct memslot_piece *p = c->to ? c->pieces : NULL;
+
+	while (p &&
+		(p->origin != origin || page - p->first_page >= p->size_pages))
+		p = p->next;
+	return p;
+}
+
+const struct memslot *memslot_txn_heir(
+	const struct memslot_txn *t, const struct memslot_change *c, gfn_t *gfn)
+{
+	uint64_t page = *gfn - c->from->base_gfn;
+	const struct memslot_piece *p = piece_with(c, c->from, page);
+	const struct memslot_change *heir = c;
+
+	/* Mostly the slot itself; after a split or merge, another. */
+	for (size_t i = 0; !p && i < t->change_count; i++) {
+		heir = &t->changes[i];
+		p = piece_with(heir, c->from, page);
+	}
+	if (!p)
+		return NULL;
+	*gfn = heir->to->base_gfn + p->at_page + (page - p->first_page);
+	return heir->to;
 }
 
 const struct memslot *memslot_txn_find(

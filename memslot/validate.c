@@ -11,8 +11,8 @@
 
 const char *memslot_op_name(enum memslot_op_kind kind)
 {
-	static const char *const name[] = {
-		"create", "delete", "move", "set flags"};
+	static const char *const name[] = {"create", "delete", "move",
+		"set flags", "resize", "split", "merge", "replace host"};
 
 	return name[kind];
 }
@@ -24,21 +24,26 @@ static uint32_t hash(uint64_t key, uint32_t mask)
 	return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 40) & mask;
 }
 
+/*
+ * An operation names at most two slots, begins at most a piece for each, and
+ * cuts at most one.
+ */
 static int plans_alloc(struct memslot_txn *t)
 {
 	struct memslots *ms = t->ms;
-	uint32_t buckets = 2;
+	size_t slots = t->op_count * 2u + 1u, pieces = t->op_count * 3u + 1u;
+	uint32_t buckets = 4;
 
-	while (buckets < t->op_count * 2u)
+	while (buckets < slots * 2u)
 		buckets *= 2;
 	t->hash_mask = buckets - 1;
 	t->plan_hash = ms_alloc(
 		ms, FAULT_VALIDATE_PLAN, buckets * sizeof(*t->plan_hash));
-	t->plans = ms_alloc(ms, FAULT_VALIDATE_PLAN,
-		(t->op_count + 1u) * sizeof(*t->plans));
-	t->changes = ms_alloc(ms, FAULT_VALIDATE_PLAN,
-		(t->op_count + 1u) * sizeof(*t->changes));
-	if (!t->plan_hash || !t->plans || !t->changes)
+	t->plans = ms_alloc(ms, FAULT_VALIDATE_PLAN, slots * sizeof(*t->plans));
+	t->changes =
+		ms_alloc(ms, FAULT_VALIDATE_PLAN, slots * sizeof(*t->changes));
+	t->pool = ms_alloc(ms, FAULT_VALIDATE_PLAN, pieces * sizeof(*t->pool));
+	if (!t->plan_hash || !t->plans || !t->changes || !t->pool)
 		return memslot_fail(t->err, -ENOMEM,
 			"no memory to validate %u operations", t->op_count);
 	return 0;
@@ -70,6 +75,7 @@ static struct memslot_plan *plan_of(
 		p->c.size = from->size_pages << MEMSLOT_PAGE_SHIFT;
 		p->c.host = from->host;
 		p->c.flags = from->flags;
+		p->pieces = piece_whole(t, from);
 	}
 	return p;
 }
@@ -127,6 +133,27 @@ static int check_host(
 	return check_aligned(t, n, op, "host address", host);
 }
 
+static int check_size(
+	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
+{
+	if (op->c.size == 0)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "size is 0; use delete to remove a slot",
+			OP_ARGS(n, op));
+	return 0;
+}
+
+static int check_other_id(
+	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
+{
+	if (op->other_id >= MEMSLOT_IDS_MAX || op->other_id == op->c.id)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "the other slot's id is %u; it must differ and "
+			       "be at most %u",
+			OP_ARGS(n, op), op->other_id, MEMSLOT_IDS_MAX - 1);
+	return 0;
+}
+
 /* Rules that need nothing but the operation: all the -EINVAL ones. */
 static int check_form(
 	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
@@ -138,37 +165,31 @@ static int check_form(
 		r = check_flags(t, n, op);
 	if (!r)
 		r = check_aligned(t, n, op, "guest address", op->c.gpa);
-	if (r || op->kind != MEMSLOT_OP_CREATE)
+	if (!r)
+		r = check_aligned(t, n, op, "size", op->c.size);
+	if (r)
 		return r;
-	if (op->c.size == 0)
-		return memslot_fail(t->err, -EINVAL,
-			OP_FMT "size is 0; use delete to remove a slot",
-			OP_ARGS(n, op));
-	r = check_aligned(t, n, op, "size", op->c.size);
-	return r ? r : check_host(t, n, op);
+	switch (op->kind) {
+	case MEMSLOT_OP_CREATE:
+		r = check_size(t, n, op);
+		return r ? r : check_host(t, n, op);
+	case MEMSLOT_OP_RESIZE:
+		return check_size(t, n, op);
+	case MEMSLOT_OP_HOST:
+		return check_host(t, n, op);
+	case MEMSLOT_OP_SPLIT:
+	case MEMSLOT_OP_MERGE:
+		return check_other_id(t, n, op);
+	default:
+		return 0;
+	}
 }
 
-/* Where a slot of `size` bytes may be. */
+/* May a slot be at `gpa` with `size` bytes? */
 static int check_range(struct memslot_txn *t, unsigned n,
-	const struct memslot_op *op, uint64_t size)
+	const struct memslot_op *op, gpa_t gpa, uint64_t size)
 {
-	if (op->c.gpa > MEMSLOT_GPA_LIMIT ||
-		size > MEMSLOT_GPA_LIMIT - op->c.gpa)
-		return memslot_fail(t->err, -ERANGE,
-			OP_FMT "%#llx bytes at %#llx pass the guest address "
-			       "limit %#llx",
-			OP_ARGS(n, op), (ull)size, (ull)op->c.gpa,
-			(ull)MEMSLOT_GPA_LIMIT);
-	return 0;
-}
-
-/* ---- applying ------------------------------------------------------------- */
-
-static int apply_create(struct memslot_txn *t, unsigned n,
-	const struct memslot_op *op, struct memslot_plan *p)
-{
-	uint64_t size_pages = op->c.size >> MEMSLOT_PAGE_SHIFT;
-	int r;
+	uint64_t size_pages = size >> MEMSLOT_PAGE_SHIFT;
 
 	if (size_pages > MEMSLOT_PAGES_MAX)
 		return memslot_fail(t->err, -E2BIG,
@@ -176,32 +197,182 @@ static int apply_create(struct memslot_txn *t, unsigned n,
 			       "have",
 			OP_ARGS(n, op), (ull)size_pages,
 			(ull)MEMSLOT_PAGES_MAX);
-	r = check_range(t, n, op, op->c.size);
+	if (gpa > MEMSLOT_GPA_LIMIT || size > MEMSLOT_GPA_LIMIT - gpa)
+		return memslot_fail(t->err, -ERANGE,
+			OP_FMT "%#llx bytes at %#llx pass the guest address "
+			       "limit %#llx",
+			OP_ARGS(n, op), (ull)size, (ull)gpa,
+			(ull)MEMSLOT_GPA_LIMIT);
+	return 0;
+}
+
+/* ---- applying ------------------------------------------------------------- */
+
+static int id_in_use(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, const struct memslot_plan *p)
+{
+	return memslot_fail(t->err, -EEXIST,
+		OP_FMT "id %u is in use, by %#llx bytes at %#llx",
+		OP_ARGS(n, op), p->c.id, (ull)p->c.size, (ull)p->c.gpa);
+}
+
+static int apply_create(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	int r = check_range(t, n, op, op->c.gpa, op->c.size);
+
 	if (r)
 		return r;
 	if (p->exists)
-		return memslot_fail(t->err, -EEXIST,
-			OP_FMT "the id is in use, by %#llx bytes at %#llx",
-			OP_ARGS(n, op), (ull)p->c.size, (ull)p->c.gpa);
+		return id_in_use(t, n, op, p);
 	p->c = op->c;
 	p->exists = p->fresh = true;
+	p->mark_dirty = p->copy = false;
+	p->pieces = NULL;
+	return 0;
+}
+
+static int apply_delete(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	if (op->harvest && (!p->from || !p->from->dirty))
+		return memslot_fail(t->err, -ENXIO,
+			OP_FMT "there is no dirty log to harvest",
+			OP_ARGS(n, op));
+	p->exists = p->fresh = false;
+	p->pieces = NULL;
+	if (op->harvest)
+		p->harvest = op->harvest;
 	return 0;
 }
 
 static int apply_move(struct memslot_txn *t, unsigned n,
 	const struct memslot_op *op, struct memslot_plan *p)
 {
-	int r = check_range(t, n, op, p->c.size);
+	int r = check_range(t, n, op, op->c.gpa, p->c.size);
 
 	if (r)
 		return r;
+	if (t->ms->space_options[op->c.space] & MEMSLOT_SPACE_NO_MOVES)
+		return memslot_fail(t->err, -EPERM,
+			OP_FMT "this space allows no moves", OP_ARGS(n, op));
+	p->mark_dirty = op->dirty != MEMSLOT_MOVE_KEEP;
 	p->c.gpa = op->c.gpa;
-	p->keep = op->dirty == MEMSLOT_MOVE_KEEP;
+	return 0;
+}
+
+static int apply_resize(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	struct memslot_op grown = *op;
+	int r = check_range(t, n, op, p->c.gpa, op->c.size);
+
+	grown.c.host = p->c.host;
+	if (!r)
+		r = check_host(t, n, &grown);
+	if (r)
+		return r;
+	if (op->c.size < p->c.size)
+		pieces_cut(t, &p->pieces, op->c.size >> MEMSLOT_PAGE_SHIFT);
+	p->c.size = op->c.size;
+	return 0;
+}
+
+static int apply_split(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	struct memslot_plan *upper = plan_of(t, op->c.space, op->other_id);
+	uint64_t offset = op->c.size;
+
+	if (upper->exists)
+		return id_in_use(t, n, op, upper);
+	if (offset == 0 || offset >= p->c.size)
+		return memslot_fail(t->err, -EDOM,
+			OP_FMT "offset %#llx is not inside its %#llx bytes",
+			OP_ARGS(n, op), (ull)offset, (ull)p->c.size);
+	upper->c = p->c;
+	upper->c.id = op->other_id;
+	upper->c.gpa += offset;
+	upper->c.host = (uint8_t *)p->c.host + offset;
+	upper->c.size -= offset;
+	upper->exists = true;
+	upper->fresh = p->fresh;
+	upper->mark_dirty = p->mark_dirty;
+	upper->copy = p->copy;
+	upper->op = n;
+	upper->pieces = pieces_cut(t, &p->pieces, offset >> MEMSLOT_PAGE_SHIFT);
+	p->c.size = offset;
+	return 0;
+}
+
+static int apply_merge(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	struct memslot_plan *upper = plan_of(t, op->c.space, op->other_id);
+	uint64_t size = p->c.size + upper->c.size;
+	int r;
+
+	if (!upper->exists)
+		return memslot_fail(t->err, -ENOENT,
+			OP_FMT "there is no slot %u to merge", OP_ARGS(n, op),
+			op->other_id);
+	if (upper->c.gpa != p->c.gpa + p->c.size ||
+		upper->c.host != (uint8_t *)p->c.host + p->c.size ||
+		upper->c.flags != p->c.flags || upper->copy != p->copy)
+		return memslot_fail(t->err, -EDOM,
+			OP_FMT "slot %u at %#llx is not its upper neighbour in "
+			       "guest and host memory with the same flags",
+			OP_ARGS(n, op), op->other_id, (ull)upper->c.gpa);
+	r = check_range(t, n, op, p->c.gpa, size);
+	if (r)
+		return r;
+	pieces_join(&p->pieces, p->c.size >> MEMSLOT_PAGE_SHIFT, upper->pieces);
+	p->c.size = size;
+	p->mark_dirty |= upper->mark_dirty;
+	p->fresh = p->fresh && upper->fresh;
+	upper->exists = upper->fresh = false;
+	upper->pieces = NULL;
+	upper->op = n;
+	return 0;
+}
+
+static int apply_host(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	struct memslot_op sized = *op;
+	int r;
+
+	sized.c.size = p->c.size;
+	r = check_host(t, n, &sized);
+	if (r)
+		return r;
+	p->c.host = op->c.host;
+	p->copy = op->copy;
+	return 0;
+}
+
+static int apply_flags(struct memslot_txn *t, unsigned n,
+	const struct memslot_op *op, struct memslot_plan *p)
+{
+	(void)t;
+	(void)n;
+	p->c.flags = op->c.flags;
 	return 0;
 }
 
 static int apply_op(struct memslot_txn *t, unsigned n)
 {
+	static int (*const apply[])(struct memslot_txn * t, unsigned n,
+		const struct memslot_op *op, struct memslot_plan *p) = {
+		[MEMSLOT_OP_CREATE] = apply_create,
+		[MEMSLOT_OP_DELETE] = apply_delete,
+		[MEMSLOT_OP_MOVE] = apply_move,
+		[MEMSLOT_OP_FLAGS] = apply_flags,
+		[MEMSLOT_OP_RESIZE] = apply_resize,
+		[MEMSLOT_OP_SPLIT] = apply_split,
+		[MEMSLOT_OP_MERGE] = apply_merge,
+		[MEMSLOT_OP_HOST] = apply_host,
+	};
 	const struct memslot_op *op = &t->ops[n];
 	struct memslot_plan *p;
 	int r = check_form(t, n, op);
@@ -210,21 +381,10 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 		return r;
 	p = plan_of(t, op->c.space, op->c.id);
 	p->op = n;
-	if (op->kind == MEMSLOT_OP_CREATE)
-		return apply_create(t, n, op, p);
-	if (!p->exists)
+	if (op->kind != MEMSLOT_OP_CREATE && !p->exists)
 		return memslot_fail(t->err, -ENOENT,
 			OP_FMT "there is no such slot", OP_ARGS(n, op));
-	switch (op->kind) {
-	case MEMSLOT_OP_MOVE:
-		return apply_move(t, n, op, p);
-	case MEMSLOT_OP_DELETE:
-		p->exists = p->fresh = false;
-		return 0;
-	default:
-		p->c.flags = op->c.flags;
-		return 0;
-	}
+	return apply[op->kind](t, n, op, p);
 }
 
 /* ---- the net change ------------------------------------------------------- */
@@ -233,17 +393,21 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 static bool net_change(
 	const struct memslot_plan *p, enum memslot_change_kind *kind)
 {
-	if (!p->from && !p->exists)
+	const struct memslot *from = p->from;
+
+	if (!from && !p->exists)
 		return false;
-	if (!p->from)
-		*kind = MEMSLOT_CHANGE_CREATE;
-	else if (!p->exists)
+	if (!p->exists)
 		*kind = MEMSLOT_CHANGE_DELETE;
 	else if (p->fresh)
-		*kind = MEMSLOT_CHANGE_REPLACE;
-	else if (p->c.gpa != p->from->base_gfn << MEMSLOT_PAGE_SHIFT)
+		*kind = from ? MEMSLOT_CHANGE_REPLACE : MEMSLOT_CHANGE_CREATE;
+	else if (!from || !pieces_are(p->pieces, from) ||
+		 p->c.size != from->size_pages << MEMSLOT_PAGE_SHIFT ||
+		 p->c.host != from->host)
+		*kind = MEMSLOT_CHANGE_RESHAPE;
+	else if (p->c.gpa != from->base_gfn << MEMSLOT_PAGE_SHIFT)
 		*kind = MEMSLOT_CHANGE_MOVE;
-	else if (p->c.flags != p->from->flags)
+	else if (p->c.flags != from->flags)
 		*kind = MEMSLOT_CHANGE_FLAGS;
 	else
 		return false;
@@ -265,8 +429,13 @@ static void collect_changes(struct memslot_txn *t)
 		if (!net_change(p, &c->kind))
 			continue;
 		c->op = p->op;
-		c->move_keep = p->keep;
+		/* There and back again is no move. */
+		c->mark_dirty = p->mark_dirty &&
+				(c->kind == MEMSLOT_CHANGE_MOVE ||
+					c->kind == MEMSLOT_CHANGE_RESHAPE);
+		c->copy = p->copy;
 		c->from = p->from;
+		c->pieces = p->pieces;
 		t->plans[kept++] = *p;
 	}
 	t->change_count = kept;

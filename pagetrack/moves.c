@@ -33,10 +33,7 @@ static const struct memslot *destination(const struct pagetrack_node *node,
 {
 	if (node->policy != PAGETRACK_FOLLOW)
 		return memslot_txn_find(t, c->from->space, *gfn);
-	if (c->kind != MEMSLOT_CHANGE_MOVE)
-		return NULL; /* its memory goes */
-	*gfn = *gfn - c->from->base_gfn + c->to->base_gfn;
-	return c->to;
+	return memslot_txn_heir(t, c, gfn);
 }
 
 int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,

@@ -154,10 +154,11 @@ int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
 	}
 	while (*at)
 		at = &(*at)->next;
+	/* Known to the caller before a callback can run. */
+	*out = node;
 	*at = node;
 	pt->node_count++;
 	pt_unlock(pt);
-	*out = node;
 	return 0;
 }
 

@@ -13,7 +13,8 @@
  *   follow  it goes with the memory
  *   stay    it stays at the guest page number, if there is a slot afterwards
  *   refuse  a transaction that moves or deletes one of the node's pages
- *           fails with -EBUSY before it has any effect
+ *           fails with -EBUSY before it has any effect. A page that is added
+ *           while a transaction is past that check stays
  *
  * A page whose place (stay) or memory (follow) is gone after a commit is
  * tracked no more; `committed` tells how many of the node's pages went that
@@ -25,7 +26,10 @@
  * section and with no lock of this library held. They may add and remove
  * pages, read and write guest memory (a write to a tracked page is reported
  * in turn), and unregister their own node. They must not commit a
- * transaction; a worker thread may.
+ * transaction; a worker thread may. A write from a callback is reported at
+ * once, so that a node later in the list hears of it before it hears of the
+ * write that caused it. A node that registers while a transaction runs hears
+ * the rest of it.
  *
  * Kernel counterpart: KVM's page_track.c and struct
  * kvm_page_track_notifier_node, as the i915 driver's GVT uses them.

@@ -106,7 +106,7 @@ static void test_table(void)
 			CHECK(strcmp(p->name, q->name) != 0);
 		count++;
 	}
-	CHECK_EQ(count, FAULT_HARVEST - FAULT_BASE_MEMSLOT + 1u);
+	CHECK_EQ(count, FAULT_MEMSLOT_END - FAULT_BASE_MEMSLOT);
 }
 
 static int apply_ok(
@@ -139,6 +139,28 @@ static const struct memslot_participant_ops backend = {
 static const struct memslot_participant_ops refuser = {
 	.name = "refuser", .apply = apply_refuses};
 
+/* With a harvest of slot 1 out: cut it, and delete the upper part. */
+static int split_and_delete(struct bed *b)
+{
+	struct memslot_harvest *last = NULL;
+	struct memslot_txn *t;
+	int r = memslot_begin(b->ms, &t, &b->err);
+
+	if (r)
+		return r;
+	memslot_split(t, 0, 1, 0x1000, 2);
+	r = memslot_commit(t, NULL, &b->err);
+	if (r)
+		return r;
+	r = memslot_begin(b->ms, &t, &b->err);
+	if (r)
+		return r;
+	memslot_delete_harvest(t, 0, 2, &last);
+	r = memslot_commit(t, NULL, &b->err);
+	memslot_harvest_done(last);
+	return r;
+}
+
 /* All steps of memslot/ there are, until one fails. */
 static int everything(struct bed *b)
 {
@@ -154,7 +176,10 @@ static int everything(struct bed *b)
 		r = memslot_harvest(b->ms, 0, 1, &h, &b->err);
 	if (r)
 		return r;
-	memslot_harvest_done(h);
+	r = split_and_delete(b);
+	memslot_harvest_give_back(h);
+	if (r)
+		return r;
 	memslot_enter(&b->r);
 	s = memslot_by_id(&b->r, 0, 1);
 	r = memslot_track_reserve(b->ms, s, &b->err);

@@ -496,7 +496,7 @@ static void check_change(const struct memslot_change *c)
 		return;
 	CHECK_EQ(c->kind, w->kind);
 	CHECK_EQ(c->op, w->op);
-	CHECK_EQ(c->move_keep, w->keep);
+	CHECK_EQ(c->mark_dirty, c->kind == MEMSLOT_CHANGE_MOVE && !w->keep);
 	CHECK_EQ(c->from == NULL, w->kind == MEMSLOT_CHANGE_CREATE);
 	CHECK_EQ(c->to == NULL, w->kind == MEMSLOT_CHANGE_DELETE);
 	if (c->to)
