@@ -10,10 +10,10 @@
 #include "memslot/internal.h"
 
 struct memslot_harvest *harvest_new(struct memslots *ms, unsigned point,
-	struct memslot_dirty *d, uint64_t first_page, uint64_t size_pages)
+	struct memslot_bitmap *d, uint64_t first_page, uint64_t size_pages)
 {
 	struct memslot_harvest *h = ms_alloc(ms, point,
-		sizeof(*h) + dirty_words(size_pages) * sizeof(h->bits[0]));
+		sizeof(*h) + bitmap_words(size_pages) * sizeof(h->bits[0]));
 
 	if (!h)
 		return NULL;
@@ -31,7 +31,7 @@ void harvest_free(struct memslot_harvest *h)
 	struct memslots *ms = h->ms;
 
 	atomic_fetch_sub(&h->dirty->harvests, 1);
-	dirty_unref(ms, h->dirty);
+	bitmap_unref(ms, h->dirty);
 	ms_free(ms, h);
 }
 
@@ -57,7 +57,7 @@ static void put_bits(struct memslot_harvest *h, uint64_t word, uint64_t bits)
 		h->bits[at] |= bits;
 		return;
 	}
-	if (at < dirty_words(h->size_pages))
+	if (at < bitmap_words(h->size_pages))
 		h->bits[at] |= bits >> shift;
 	if (at)
 		h->bits[at - 1] |= bits << (64 - shift);
@@ -144,7 +144,7 @@ uint64_t memslot_harvest_count(const struct memslot_harvest *h)
 {
 	uint64_t n = 0;
 
-	for (uint64_t i = 0; i < dirty_words(h->size_pages); i++)
+	for (uint64_t i = 0; i < bitmap_words(h->size_pages); i++)
 		n += (unsigned)__builtin_popcountll(h->bits[i]);
 	return n;
 }
@@ -153,10 +153,10 @@ uint64_t memslot_harvest_count(const struct memslot_harvest *h)
  * Bits for pages [first, first + n) of a log come back: into the log, and
  * into those that took its memory over. bits[skip] is the first of them.
  */
-static void give_back(struct memslot_dirty *d, uint64_t first,
+static void give_back(struct memslot_bitmap *d, uint64_t first,
 	const _Atomic(uint64_t) *bits, uint64_t skip, uint64_t n)
 {
-	dirty_or(d, first, bits, skip, n);
+	bitmap_or(d, first, bits, skip, n);
 	for (struct dirty_heir *heir = d->heirs; heir; heir = heir->next) {
 		uint64_t lo = heir->first_page, hi = lo + heir->size_pages;
 

@@ -24,6 +24,7 @@ const struct fault_point memslot_fault_points[] = {
 		"the way of a harvest back to memory that was reshaped"},
 	{FAULT_PREPARE_HARVEST, "prepare.harvest",
 		"the last harvest of a slot that is deleted"},
+	{FAULT_POPULATE, "prepare.populate", "a note of what is populated"},
 	{0, NULL, NULL},
 };
 

@@ -46,6 +46,7 @@ enum memslot_fault {
 	FAULT_HARVEST,
 	FAULT_PREPARE_HEIR,
 	FAULT_PREPARE_HARVEST,
+	FAULT_POPULATE,
 	FAULT_MEMSLOT_END, /* not a point */
 };
 

@@ -87,6 +87,8 @@ static inline void ms_free(struct memslots *ms, void *p)
 
 /* Take the transaction lock; -EDEADLK if this thread already has it. */
 int ms_lock_txn(struct memslots *ms, struct memslot_error *err);
+/* The same without waiting: -EAGAIN. */
+int ms_trylock_txn(struct memslots *ms);
 void ms_unlock_txn(struct memslots *ms);
 /* Does the calling thread hold it? */
 bool ms_owns_txn(const struct memslots *ms);
@@ -100,7 +102,7 @@ static inline struct memslot_set *ms_set(struct memslots *ms)
 /* ---- per-page state (meta.c) ------------------------------------------ */
 
 /* Shared by all versions of a slot that have the same memory. */
-struct memslot_dirty {
+struct memslot_bitmap {
 	_Atomic(uint32_t) refs;
 	_Atomic(uint32_t)
 		harvests; /* that may give bits back, also through heirs */
@@ -115,8 +117,8 @@ struct memslot_dirty {
  */
 struct dirty_heir {
 	struct dirty_heir *next;
-	struct memslot_dirty *origin; /* not referenced: it has us */
-	struct memslot_dirty *target; /* referenced */
+	struct memslot_bitmap *origin; /* not referenced: it has us */
+	struct memslot_bitmap *target; /* referenced */
 	uint64_t first_page, size_pages, at_page;
 };
 
@@ -136,13 +138,13 @@ struct memslot_large {
 struct memslot_harvest {
 	struct memslot_harvest *next; /* of a transaction */
 	struct memslots *ms;
-	struct memslot_dirty *dirty;  /* referenced */
+	struct memslot_bitmap *dirty; /* referenced */
 	struct memslot_harvest **out; /* of a transaction: where to put it */
 	uint64_t first_page, size_pages;
 	_Atomic(uint64_t) bits[]; /* bit k: page first_page + k */
 };
 
-static inline uint64_t dirty_words(uint64_t size_pages)
+static inline uint64_t bitmap_words(uint64_t size_pages)
 {
 	return (size_pages + 63) / 64;
 }
@@ -158,13 +160,15 @@ int meta_prepare(struct memslots *ms, const struct memslot *from,
 void slot_free(struct memslots *ms, struct memslot *s);
 void meta_mark_all_dirty(struct memslot *s);
 /* or the bits [first, first + n) of src into [at, ...) of dst. */
-void dirty_or(struct memslot_dirty *dst, uint64_t at,
+void bitmap_or(struct memslot_bitmap *dst, uint64_t at,
 	const _Atomic(uint64_t) *src, uint64_t first, uint64_t n);
-void dirty_unref(struct memslots *ms, struct memslot_dirty *d);
+void bitmap_unref(struct memslots *ms, struct memslot_bitmap *d);
+struct memslot_bitmap *bitmap_new(
+	struct memslots *ms, unsigned point, uint64_t size_pages);
 
 /* dirty.c: an empty harvest of some pages of a log. NULL: no memory. */
 struct memslot_harvest *harvest_new(struct memslots *ms, unsigned point,
-	struct memslot_dirty *d, uint64_t first_page, uint64_t size_pages);
+	struct memslot_bitmap *d, uint64_t first_page, uint64_t size_pages);
 /* Move the bits from the log into it. */
 void harvest_take(struct memslot_harvest *h);
 /* Under the transaction lock. */
@@ -251,6 +255,9 @@ void pieces_join(struct memslot_piece **list, uint64_t size_pages,
 	struct memslot_piece *tail);
 /* Is this exactly the slot as it is published? */
 bool pieces_are(const struct memslot_piece *list, const struct memslot *s);
+
+/* populate.c: what has been asked for, again, where it is now. */
+void populate_again(struct memslot_txn *t, bool committed);
 
 /* reshape.c: dirty bits, harvests and bytes of memory that changes shape. */
 int reshape_prepare(struct memslot_txn *t);

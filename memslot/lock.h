@@ -25,6 +25,13 @@ static inline void memslot_lock(
 		pf->wait(pf->ctx, &l->state, 2);
 }
 
+static inline bool memslot_trylock(struct memslot_lock *l)
+{
+	uint32_t seen = 0;
+
+	return atomic_compare_exchange_strong(&l->state, &seen, 1);
+}
+
 static inline void memslot_unlock(
 	struct memslot_lock *l, const struct memslot_platform *pf)
 {

@@ -112,6 +112,15 @@ int ms_lock_txn(struct memslots *ms, struct memslot_error *err)
 	return 0;
 }
 
+int ms_trylock_txn(struct memslots *ms)
+{
+	if (ms_owns_txn(ms) || !memslot_trylock(&ms->txn_lock))
+		return -EAGAIN;
+	atomic_store_explicit(
+		&ms->owner, ms->pf->self(ms->pf->ctx), memory_order_relaxed);
+	return 0;
+}
+
 void ms_unlock_txn(struct memslots *ms)
 {
 	atomic_store_explicit(&ms->owner, 0, memory_order_relaxed);

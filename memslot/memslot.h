@@ -62,12 +62,12 @@ typedef uint64_t gfn_t; /* guest frame number: gpa >> 12 */
 #define MEMSLOT_READONLY  0x2u /* guest writes are not performed */
 #define MEMSLOT_FLAGS_ALL (MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY)
 
-struct memslots;      /* one machine's memory map, all its address spaces */
-struct memslot_set;   /* one published, immutable version of the map */
-struct memslot_txn;   /* a transaction being collected or committed */
-struct memslot_dirty; /* dirty bits of some memory */
-struct memslot_track; /* write-track counts of some memory */
-struct memslot_large; /* where 2 MiB mappings are disallowed */
+struct memslots;       /* one machine's memory map, all its address spaces */
+struct memslot_set;    /* one published, immutable version of the map */
+struct memslot_txn;    /* a transaction being collected or committed */
+struct memslot_bitmap; /* a bit for each page of some memory */
+struct memslot_track;  /* write-track counts of some memory */
+struct memslot_large;  /* where 2 MiB mappings are disallowed */
 
 struct memslot_error {
 	int code;       /* negative errno, 0 if unset */
@@ -114,9 +114,11 @@ struct memslot {
 	uint16_t id;
 	uint16_t space;
 	MEMSLOT_ATOMIC(bool) invalid; /* a transaction is changing it: wait */
-	struct memslot_dirty *dirty;  /* NULL without LOG_DIRTY */
+	struct memslot_bitmap *dirty; /* NULL without LOG_DIRTY */
 	struct memslot_track *track;  /* never NULL */
 	struct memslot_large *large;  /* never NULL */
+	/* What was asked to be populated; NULL: nothing. Of the writer only. */
+	struct memslot_bitmap *populated;
 };
 
 static inline bool memslot_contains(const struct memslot *s, gfn_t gfn)
@@ -538,6 +540,13 @@ struct memslot_participant_ops {
 	void (*protect)(
 		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
 	/*
+	 * Have translations of these pages ready before they are touched, as
+	 * far as that can be done. Writable ones only where
+	 * memslot_page_writable() allows. With the transaction lock held.
+	 */
+	void (*populate)(
+		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
+	/*
 	 * An undo was refused: what the backend maps is not known any more.
 	 * A CPU backend stops its CPUs; memslots_broken() is true from now on.
 	 */
@@ -564,6 +573,19 @@ int memslots_quit(struct memslots *ms, struct memslot_participant *p);
  */
 void memslots_protect(
 	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages);
+
+/*
+ * Have the pages ready before the guest touches them (size 0: to the end of
+ * the slot), and remember it: after a committed move they are populated at
+ * the new place, after a failed one again at the old. Never waits for a
+ * transaction. Any thread outside a read section.
+ *   -EAGAIN  a transaction is running: try again later
+ *   -ENOENT  a page of the range has no slot (nothing was done)
+ *   -EINVAL  space out of range, range wraps or passes the limit
+ *   -ENOMEM
+ */
+int memslots_populate(struct memslots *ms, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err);
 
 /* ---- write-track counts (used by pagetrack/) -------------------------- */
 

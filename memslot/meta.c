@@ -23,7 +23,7 @@ static bool unref(_Atomic(uint32_t) *refs)
 	return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
 }
 
-void dirty_unref(struct memslots *ms, struct memslot_dirty *d)
+void bitmap_unref(struct memslots *ms, struct memslot_bitmap *d)
 {
 	if (!d || !unref(&d->refs))
 		return;
@@ -32,7 +32,7 @@ void dirty_unref(struct memslots *ms, struct memslot_dirty *d)
 
 		d->heirs = heir->next;
 		atomic_fetch_sub(&heir->target->harvests, 1);
-		dirty_unref(ms, heir->target);
+		bitmap_unref(ms, heir->target);
 		ms_free(ms, heir);
 	}
 	ms_free(ms, d);
@@ -56,7 +56,8 @@ void slot_free(struct memslots *ms, struct memslot *s)
 {
 	if (!s)
 		return;
-	dirty_unref(ms, s->dirty);
+	bitmap_unref(ms, s->dirty);
+	bitmap_unref(ms, s->populated);
 	track_unref(ms, s->track);
 	large_unref(ms, s->large);
 	ms_free(ms, s);
@@ -198,10 +199,11 @@ bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn)
 
 /* ---- dirty bits -------------------------------------------------------- */
 
-static struct memslot_dirty *dirty_new(struct memslots *ms, uint64_t size_pages)
+struct memslot_bitmap *bitmap_new(
+	struct memslots *ms, unsigned point, uint64_t size_pages)
 {
-	struct memslot_dirty *d = ms_alloc(ms, FAULT_PREPARE_DIRTY,
-		sizeof(*d) + dirty_words(size_pages) * sizeof(d->bits[0]));
+	struct memslot_bitmap *d = ms_alloc(ms, point,
+		sizeof(*d) + bitmap_words(size_pages) * sizeof(d->bits[0]));
 
 	if (d) {
 		d->refs = 1;
@@ -229,9 +231,9 @@ bool memslot_page_dirty(const struct memslot *s, gfn_t gfn)
 
 void meta_mark_all_dirty(struct memslot *s)
 {
-	struct memslot_dirty *d = s->dirty;
+	struct memslot_bitmap *d = s->dirty;
 
-	for (uint64_t i = 0; d && i < dirty_words(d->size_pages); i++) {
+	for (uint64_t i = 0; d && i < bitmap_words(d->size_pages); i++) {
 		uint64_t left = d->size_pages - i * 64;
 
 		atomic_store(&d->bits[i],
@@ -252,10 +254,10 @@ static uint64_t bits_at(
 	return low >> at % 64 | high << (64 - at % 64);
 }
 
-void dirty_or(struct memslot_dirty *dst, uint64_t at,
+void bitmap_or(struct memslot_bitmap *dst, uint64_t at,
 	const _Atomic(uint64_t) *src, uint64_t first, uint64_t n)
 {
-	uint64_t words = dirty_words(first + n);
+	uint64_t words = bitmap_words(first + n);
 
 	while (n) {
 		/* Up to the next word of dst. */
@@ -285,9 +287,13 @@ int meta_prepare(struct memslots *ms, const struct memslot *from,
 		to->dirty = from->dirty;
 		ref(&to->dirty->refs);
 	} else if (to->flags & MEMSLOT_LOG_DIRTY) {
-		to->dirty = dirty_new(ms, to->size_pages);
+		to->dirty = bitmap_new(ms, FAULT_PREPARE_DIRTY, to->size_pages);
 		if (!to->dirty)
 			goto no_memory;
+	}
+	if (same_memory && from->populated) {
+		to->populated = from->populated;
+		ref(&to->populated->refs);
 	}
 	if (kind == MEMSLOT_CHANGE_FLAGS) {
 		to->track = from->track;

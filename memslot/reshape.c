@@ -23,7 +23,7 @@ static int no_memory(struct memslot_txn *t, const struct memslot *s)
 static int heir_prepare(struct memslot_txn *t, const struct memslot_piece *p,
 	struct memslot *to)
 {
-	struct memslot_dirty *origin = p->origin->dirty;
+	struct memslot_bitmap *origin = p->origin->dirty;
 	struct dirty_heir *heir;
 
 	if (!origin || !to->dirty || origin == to->dirty ||
@@ -41,6 +41,20 @@ static int heir_prepare(struct memslot_txn *t, const struct memslot_piece *p,
 	heir->next = t->heirs;
 	t->heirs = heir;
 	return 0;
+}
+
+/* A slot made of pieces is populated where they were. */
+static int populated_prepare(
+	struct memslot_txn *t, const struct memslot_change *c)
+{
+	bool any = false;
+
+	for (const struct memslot_piece *p = c->pieces; p; p = p->next)
+		any |= p->origin->populated != NULL;
+	if (!any || c->kind != MEMSLOT_CHANGE_RESHAPE)
+		return 0;
+	c->to->populated = bitmap_new(t->ms, FAULT_POPULATE, c->to->size_pages);
+	return c->to->populated ? 0 : no_memory(t, c->to);
 }
 
 static int harvest_prepare(struct memslot_txn *t, unsigned i)
@@ -71,6 +85,8 @@ int reshape_prepare(struct memslot_txn *t)
 		for (const struct memslot_piece *p = c->to ? c->pieces : NULL;
 			!r && p; p = p->next)
 			r = heir_prepare(t, p, c->to);
+		if (!r && c->to)
+			r = populated_prepare(t, c);
 		if (!r)
 			r = harvest_prepare(t, i);
 	}
@@ -83,7 +99,7 @@ void reshape_cancel(struct memslot_txn *t)
 		struct dirty_heir *heir = t->heirs;
 
 		t->heirs = heir->next;
-		dirty_unref(t->ms, heir->target);
+		bitmap_unref(t->ms, heir->target);
 		ms_free(t->ms, heir);
 	}
 	while (t->harvests) {
@@ -101,7 +117,11 @@ static void carry(const struct memslot_change *c, const struct memslot_piece *p)
 	const struct memslot *from = p->origin, *to = c->to;
 
 	if (from->dirty && to->dirty && from->dirty != to->dirty)
-		dirty_or(to->dirty, p->at_page, from->dirty->bits,
+		bitmap_or(to->dirty, p->at_page, from->dirty->bits,
+			p->first_page, p->size_pages);
+	if (from->populated && to->populated &&
+		from->populated != to->populated)
+		bitmap_or(to->populated, p->at_page, from->populated->bits,
 			p->first_page, p->size_pages);
 	if (c->copy)
 		memcpy(to->host + (p->at_page << MEMSLOT_PAGE_SHIFT),

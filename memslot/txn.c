@@ -197,6 +197,7 @@ static int do_apply(struct memslot_txn *t)
 
 static int do_notify(struct memslot_txn *t)
 {
+	populate_again(t, true);
 	for (struct memslot_participant *p = t->ms->participants; p;
 		p = p->next)
 		if (p->ops->committed)
@@ -257,6 +258,7 @@ static int unwind(struct memslot_txn *t, int code)
 	if (!t->swapped_out)
 		return code;
 	swap_back(t);
+	populate_again(t, false);
 	for (struct memslot_participant *p = ms->participants; p; p = p->next)
 		if (p->ops->aborted)
 			p->ops->aborted(p->ctx, t);

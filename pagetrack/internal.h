@@ -12,8 +12,15 @@
 
 typedef unsigned long long ull; /* what %llx takes */
 
+/* Of a page, the bytes [lo, hi) that its node wants to hear of. */
+struct page_range {
+	struct page_range *next;
+	uint16_t lo, hi;
+};
+
 /* One page of one node. */
 struct tracked_page {
+	struct page_range *ranges; /* NULL: all of it */
 	struct pagetrack_node *node;
 	struct tracked_page *next; /* in its bucket, or on a list in passing */
 	gfn_t gfn;
@@ -37,10 +44,13 @@ struct pagetrack_node {
 	struct pagetrack_node *next;
 	struct page_table table;
 	struct pagetrack_pin *pins;
-	bool dead;              /* unregistered: no callback starts any more */
-	bool reap;              /* the last pin frees it */
-	bool prepared;          /* heard `prepare` of the running transaction */
-	uint64_t gone_pages;    /* lost by the running transaction */
+	bool dead;           /* unregistered: no callback starts any more */
+	bool reap;           /* the last pin frees it */
+	bool prepared;       /* heard `prepare` of the running transaction */
+	uint64_t gone_pages; /* lost by the running transaction */
+	bool wants_old;
+	struct pagetrack_counts counts;
+	struct queue *queue;
 	_Atomic(uint32_t) idle; /* bumped when a pin of a dead node goes */
 };
 
@@ -57,6 +67,8 @@ struct pagetrack {
 	struct memslot_reader reader; /* used under `lock` */
 	struct pagetrack_node *nodes;
 	unsigned node_count;
+	_Atomic(unsigned) old_wanted; /* nodes that want old bytes */
+	uint64_t spurious;
 	/* the running transaction, from prepare to its end */
 	const struct memslot_txn *txn;
 	/* its new layout has been adopted: counts live there from now on */
@@ -77,6 +89,8 @@ static inline void pt_unlock(struct pagetrack *pt)
 
 struct tracked_page *pages_find(
 	const struct page_table *t, unsigned space, gfn_t gfn);
+/* Free the page and its ranges. */
+void page_free(const struct memslot_platform *pf, struct tracked_page *p);
 /* Room for one more page. -ENOMEM. */
 int pages_grow(struct page_table *t, const struct memslot_platform *pf);
 void pages_insert(struct page_table *t, struct tracked_page *p);
@@ -113,6 +127,20 @@ struct pagetrack_node *node_next(struct pagetrack *pt,
 	struct pagetrack_node *prev, struct pagetrack_pin *pin);
 void node_pin(struct pagetrack_node *node, struct pagetrack_pin *pin);
 void node_unpin(struct pagetrack_node *node, struct pagetrack_pin *pin);
+
+/* ---- filter.c ---------------------------------------------------------------- */
+
+/* Does the node want a write to these bytes of the page? */
+bool page_wants(const struct tracked_page *p, gpa_t gpa, size_t len);
+
+/* ---- queue.c ----------------------------------------------------------------- */
+
+/* Under no lock. Puts the write into the node's queue, or drops it. */
+void queue_put(struct pagetrack_node *node, const struct pagetrack_write *w);
+/* Nobody waits for room any more: the node is dead. Under pt->lock. */
+void queue_close(struct pagetrack_node *node);
+void queue_free(struct pagetrack_node *node);
+uint64_t queue_dropped(struct pagetrack_node *node);
 
 /* ---- moves.c ---------------------------------------------------------------- */
 

@@ -202,7 +202,7 @@ static void uproot(struct pagetrack_node *node, const struct memslot_txn *t,
 	p = pages_take(&node->table, c->from->space, gfn);
 	if (!destination(node, t, c, &p->gfn)) {
 		node->gone_pages++;
-		node->pt->pf->free(node->pt->pf->ctx, p);
+		page_free(node->pt->pf, p);
 		return;
 	}
 	p->next = *list;

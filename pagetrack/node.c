@@ -16,6 +16,8 @@ const struct fault_point pagetrack_fault_points[] = {
 		"track counts at a page's place after a transaction"},
 	{FAULT_PAGETRACK_PREPARE, "pagetrack.prepare",
 		"a tracker that refuses the change"},
+	{FAULT_PAGETRACK_FILTER, "pagetrack.filter", "memory for a filter"},
+	{FAULT_PAGETRACK_QUEUE, "pagetrack.queue", "memory for a queue"},
 	{0, NULL, NULL},
 };
 
@@ -66,6 +68,7 @@ static void node_free(struct pagetrack_node *node)
 		at = &(*at)->next;
 	*at = node->next;
 	pt->node_count--;
+	queue_free(node);
 	if (node->table.bucket)
 		pt->pf->free(pt->pf->ctx, node->table.bucket);
 	pt->pf->free(pt->pf->ctx, node);
@@ -173,6 +176,10 @@ void pagetrack_unregister(struct pagetrack_node *node)
 	pt_lock(pt);
 	node_forget_pages(node);
 	node->dead = true;
+	if (node->wants_old)
+		atomic_fetch_sub(&pt->old_wanted, 1);
+	node->wants_old = false;
+	queue_close(node);
 	/* Pins that are not running belong to holds: they skip a dead node. */
 	if (!running_in(node, pt->pf->self(pt->pf->ctx)))
 		while (running_in(node, 0)) {

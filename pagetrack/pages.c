@@ -38,6 +38,17 @@ void pages_insert(struct page_table *t, struct tracked_page *p)
 	t->pages++;
 }
 
+void page_free(const struct memslot_platform *pf, struct tracked_page *p)
+{
+	while (p->ranges) {
+		struct page_range *range = p->ranges;
+
+		p->ranges = range->next;
+		pf->free(pf->ctx, range);
+	}
+	pf->free(pf->ctx, p);
+}
+
 int pages_grow(struct page_table *t, const struct memslot_platform *pf)
 {
 	struct page_table old = *t;

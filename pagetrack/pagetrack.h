@@ -69,7 +69,14 @@ struct pagetrack_write {
 	unsigned space;
 	gpa_t gpa;         /* of the first byte */
 	const void *bytes; /* as they are in memory now; valid in the call */
-	size_t len;        /* 1 .. 4096, within one page */
+	/*
+	 * As the writer found them just before. Never NULL for a node that
+	 * asked for them (pagetrack_want_old()) before it added the page;
+	 * others may find it NULL. If two write at once, both may have found
+	 * the same.
+	 */
+	const void *old;
+	size_t len; /* 1 .. 4096, within one page */
 	struct pagetrack_source source;
 };
 
@@ -93,6 +100,9 @@ enum pagetrack_fault {
 	FAULT_PAGETRACK_PAGE,
 	FAULT_PAGETRACK_RESERVE,
 	FAULT_PAGETRACK_PREPARE,
+	FAULT_PAGETRACK_FILTER,
+	FAULT_PAGETRACK_QUEUE,
+	FAULT_PAGETRACK_END, /* not a point */
 };
 extern const struct fault_point pagetrack_fault_points[];
 
@@ -128,6 +138,9 @@ void pagetrack_unregister(struct pagetrack_node *node);
  * is removed by two removals. All or nothing: on an error no page is added.
  * Outside a read section; callbacks may call it; it does not wait for a
  * running transaction. When it returns, no CPU writes the pages unseen.
+ * What is covered are writes through these guest pages. Memory that other
+ * guest pages show too can be written through those: pagetrack_aliases()
+ * tells which they are.
  *   -EINVAL     size 0, or the range wraps or passes the address limit, or
  *               space out of range
  *   -ENOENT     a page of the range has no slot
@@ -147,6 +160,80 @@ int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 /* Does this node track the page? How many pages does it track? Any thread. */
 bool pagetrack_tracks(struct pagetrack_node *node, unsigned space, gfn_t gfn);
 uint64_t pagetrack_size_pages(struct pagetrack_node *node);
+
+/* ---- hearing less, hearing more -------------------------------------------- */
+
+/*
+ * Of a page that the node tracks, hear only writes that touch [gpa, gpa +
+ * len), which lies in one page. Called again it adds a range. The ranges go
+ * where the page's protection goes, and end with it.
+ *   -EINVAL  len 0, or the range leaves the page; -ENOENT the node does not
+ *            track the page; -ENOMEM
+ */
+int pagetrack_filter(struct pagetrack_node *node, unsigned space, gpa_t gpa,
+	size_t len, struct memslot_error *err);
+/* Hear all writes to the page again. No effect if it is not tracked. */
+void pagetrack_unfilter(struct pagetrack_node *node, unsigned space, gfn_t gfn);
+
+struct pagetrack_counts {
+	uint64_t events;   /* writes this node was to hear of */
+	uint64_t filtered; /* writes to its pages that missed its ranges */
+	uint64_t dropped;  /* events that its queue had no room for */
+};
+void pagetrack_node_counts(
+	struct pagetrack_node *node, struct pagetrack_counts *out);
+/* Writes to tracked pages that took the slow way and nobody wanted. */
+uint64_t pagetrack_spurious(struct pagetrack *pt);
+
+/* From now on (not) ask writers for the old bytes. */
+void pagetrack_want_old(struct pagetrack_node *node, bool want);
+
+/*
+ * Who tracks the page: the names of the nodes, at most `max` of them, which
+ * stay valid as their ops do. Returns how many there are. Any thread.
+ */
+unsigned pagetrack_who(struct pagetrack *pt, unsigned space, gfn_t gfn,
+	const char **names, unsigned max);
+
+/* A guest page that shows the same host memory as another. */
+struct pagetrack_alias {
+	unsigned space;
+	gfn_t gfn;
+	bool tracked; /* by some node */
+};
+/*
+ * The other guest pages behind which the memory of this one is; at most `max`
+ * of them are stored. Returns how many there are.
+ */
+unsigned pagetrack_aliases(struct pagetrack *pt, unsigned space, gfn_t gfn,
+	struct pagetrack_alias *list, unsigned max);
+
+/* ---- a node that may be slow --------------------------------------------------- */
+
+enum pagetrack_full {
+	PAGETRACK_DROP,  /* a write that finds no room is counted and lost */
+	PAGETRACK_BLOCK, /* the writer waits for room */
+};
+
+/*
+ * Give the node a queue of `size` bytes (32 KiB to 1 GiB; a write takes its
+ * length and some 48 bytes). From then on writers put writes into it instead
+ * of calling `write`, and a thread of the embedder's takes them out with
+ * pagetrack_pump(). Before the node's first page is added. -EINVAL size;
+ * -EBUSY it tracks pages or has a queue; -ENOMEM.
+ */
+int pagetrack_queue(struct pagetrack_node *node, size_t size,
+	enum pagetrack_full full, struct memslot_error *err);
+/*
+ * Call `write` for what is in the queue, oldest first, until it is empty.
+ * Returns how many. One thread at a time; not from a callback.
+ */
+uint64_t pagetrack_pump(struct pagetrack_node *node);
+/* Sleep until the queue is not empty or *stop is not 0 (and was woken). */
+void pagetrack_pump_wait(
+	struct pagetrack_node *node, MEMSLOT_ATOMIC(uint32_t) * stop);
+/* Let pagetrack_pump_wait() look at *stop again. */
+void pagetrack_pump_wake(struct pagetrack_node *node);
 
 /* ---- for those who write guest memory ---------------------------------- */
 
@@ -170,7 +257,7 @@ struct pagetrack_hold {
  * A write to a tracked page takes three steps:
  *
  *	inside the read section, after the bytes are in memory, and only if
- *	memslot_page_tracked() says so:    pagetrack_hold(pt, &h, space, gfn);
+ *	memslot_page_tracked() says so:    pagetrack_hold(pt, &h, ...);
  *	outside it:                        pagetrack_report(pt, &h, ...);
  *
  * The hold notes who tracks the page while it cannot move; without it, a
@@ -180,10 +267,14 @@ struct pagetrack_hold {
  * are what was written at `gpa`.
  */
 void pagetrack_hold(struct pagetrack *pt, struct pagetrack_hold *h,
-	unsigned space, gfn_t gfn);
+	unsigned space, gpa_t gpa, size_t len);
 void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
-	unsigned space, gpa_t gpa, const void *bytes, size_t len,
-	struct pagetrack_source source);
+	const struct pagetrack_write *w);
+/*
+ * Does some node want old bytes? Then a writer that finds the page tracked
+ * reads them before it writes. Lock-free.
+ */
+bool pagetrack_wants_old(const struct pagetrack *pt);
 
 /*
  * The one way for devices, loaders and debuggers to touch guest memory:

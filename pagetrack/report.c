@@ -4,30 +4,38 @@
  */
 #include "pagetrack/internal.h"
 
+bool pagetrack_wants_old(const struct pagetrack *pt)
+{
+	return atomic_load_explicit(&pt->old_wanted, memory_order_relaxed) != 0;
+}
+
 void pagetrack_hold(struct pagetrack *pt, struct pagetrack_hold *h,
-	unsigned space, gfn_t gfn)
+	unsigned space, gpa_t gpa, size_t len)
 {
 	h->count = 0;
 	pt_lock(pt);
-	for (struct pagetrack_node *n = pt->nodes; n; n = n->next)
-		if (!n->dead && n->ops->write &&
-			pages_find(&n->table, space, gfn))
-			node_pin(n, &h->pin[h->count++]);
+	for (struct pagetrack_node *n = pt->nodes; n; n = n->next) {
+		const struct tracked_page *p;
+
+		if (n->dead || !n->ops->write)
+			continue;
+		p = pages_find(&n->table, space, gpa >> MEMSLOT_PAGE_SHIFT);
+		if (!p)
+			continue;
+		if (!page_wants(p, gpa, len)) {
+			n->counts.filtered++;
+			continue;
+		}
+		n->counts.events++;
+		node_pin(n, &h->pin[h->count++]);
+	}
+	pt->spurious += h->count == 0;
 	pt_unlock(pt);
 }
 
 void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
-	unsigned space, gpa_t gpa, const void *bytes, size_t len,
-	struct pagetrack_source source)
+	const struct pagetrack_write *w)
 {
-	const struct pagetrack_write w = {
-		.space = space,
-		.gpa = gpa,
-		.bytes = bytes,
-		.len = len,
-		.source = source,
-	};
-
 	pt_lock(pt);
 	for (unsigned i = 0; i < h->count; i++) {
 		struct pagetrack_node *node = h->pin[i].node;
@@ -35,7 +43,10 @@ void pagetrack_report(struct pagetrack *pt, struct pagetrack_hold *h,
 		if (!node->dead) {
 			h->pin[i].running = true;
 			pt_unlock(pt);
-			node->ops->write(node->ctx, &w);
+			if (node->queue)
+				queue_put(node, w);
+			else
+				node->ops->write(node->ctx, w);
 			pt_lock(pt);
 		}
 		node_unpin(node, &h->pin[i]);
@@ -74,19 +85,32 @@ static int write_page(struct pagetrack *pt, struct memslot_reader *r,
 {
 	gfn_t gfn = gpa >> MEMSLOT_PAGE_SHIFT;
 	const struct memslot *s = memslot_enter_at(r, space, gfn);
+	struct pagetrack_write w = {
+		.space = space,
+		.gpa = gpa,
+		.bytes = bytes,
+		.len = len,
+		.source = source,
+	};
 	struct pagetrack_hold hold;
+	uint8_t old[MEMSLOT_PAGE_SIZE];
 	bool ok = s && may_write(s, source.kind), tracked = false;
 
 	if (ok) {
+		if (pt && pagetrack_wants_old(pt) &&
+			memslot_page_tracked(s, gfn)) {
+			memcpy(old, memslot_host(s, gpa), len);
+			w.old = old;
+		}
 		memcpy(memslot_host(s, gpa), bytes, len);
 		memslot_mark_dirty(s, gfn);
 		tracked = pt && memslot_page_tracked(s, gfn);
 	}
 	if (tracked)
-		pagetrack_hold(pt, &hold, space, gfn);
+		pagetrack_hold(pt, &hold, space, gpa, len);
 	memslot_leave(r);
 	if (tracked)
-		pagetrack_report(pt, &hold, space, gpa, bytes, len, source);
+		pagetrack_report(pt, &hold, &w);
 	return ok ? 0 : -EFAULT;
 }
 

@@ -114,7 +114,7 @@ static void forget_one(struct pagetrack_node *node, struct tracked_page *p)
 	if (slot)
 		memslot_track_down(slot, p->gfn);
 	slot_put(node->pt);
-	node->pt->pf->free(node->pt->pf->ctx, p);
+	page_free(node->pt->pf, p);
 }
 
 static void remove_one(struct pagetrack_node *node, unsigned space, gfn_t gfn)

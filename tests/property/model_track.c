@@ -265,7 +265,12 @@ static void do_write(void)
 				continue;
 			want(i, 'w');
 			wanted_last[i] = (struct pagetrack_write){
-				s, gpa + at, bytes + at, n, source};
+				.space = s,
+				.gpa = gpa + at,
+				.bytes = bytes + at,
+				.len = n,
+				.source = source,
+			};
 		}
 		at += n;
 	}

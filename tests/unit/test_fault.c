@@ -180,6 +180,9 @@ static int everything(struct bed *b)
 	memslot_harvest_give_back(h);
 	if (r)
 		return r;
+	r = memslots_populate(b->ms, 0, 0x1000, 1, &b->err);
+	if (r)
+		return r;
 	memslot_enter(&b->r);
 	s = memslot_by_id(&b->r, 0, 1);
 	r = memslot_track_reserve(b->ms, s, &b->err);

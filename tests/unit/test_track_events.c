@@ -662,19 +662,27 @@ static void test_hold_report(void)
 	/* What is heard is decided by the hold. */
 	memslot_enter(&w.r);
 	CHECK(memslot_page_tracked(memslot_lookup(&w.r, 0, 2), 2));
-	pagetrack_hold(w.pt, &h, 0, 2);
+	pagetrack_hold(w.pt, &h, 0, 2 * PAGE + 8, 8);
 	memslot_leave(&w.r);
 	CHECK_EQ(pagetrack_remove(A.node, 0, 2, 1, NULL), 0);
-	pagetrack_report(w.pt, &h, 0, 2 * PAGE + 8, "12345678", 8, cpu);
+	pagetrack_report(w.pt, &h,
+		&(struct pagetrack_write){.gpa = 2 * PAGE + 8,
+			.bytes = "12345678",
+			.len = 8,
+			.source = cpu});
 	CHECK_HEARD(&w, "Aw Bw Cw ");
 	CHECK_EQ(C.last.gpa, 2 * PAGE + 8);
 	CHECK_EQ(C.last.len, 8);
 	CHECK(!memcmp(C.bytes, "12345678", 8));
 	/* A hold that finds nobody. */
 	memslot_enter(&w.r);
-	pagetrack_hold(w.pt, &h, 0, 7);
+	pagetrack_hold(w.pt, &h, 0, 7 * PAGE, 1);
 	memslot_leave(&w.r);
-	pagetrack_report(w.pt, &h, 0, 7 * PAGE, "1", 1, cpu);
+	pagetrack_report(w.pt, &h,
+		&(struct pagetrack_write){.gpa = 7 * PAGE,
+			.bytes = "1",
+			.len = 1,
+			.source = cpu});
 	CHECK_HEARD(&w, "");
 	ear_close(&A);
 	ear_close(&B);

@@ -529,7 +529,7 @@ static void test_hold_over_move(void)
 		scene_open(&x);
 		track_some(&x);
 		memslot_enter(&x.w.r);
-		pagetrack_hold(x.w.pt, &h, 0, 12);
+		pagetrack_hold(x.w.pt, &h, 0, 12 * PAGE + 4, 4);
 		memslot_leave(&x.w.r);
 		if (kind == 0)
 			CHECK_EQ(slot_move(&x.w, 0, 0, 40), 0);
@@ -538,7 +538,11 @@ static void test_hold_over_move(void)
 		else
 			CHECK_EQ(memslots_delete_slot(x.w.ms, 0, 0, NULL), 0);
 		log_clear(&x.w);
-		pagetrack_report(x.w.pt, &h, 0, 12 * PAGE + 4, "late", 4, cpu);
+		pagetrack_report(x.w.pt, &h,
+			&(struct pagetrack_write){.gpa = 12 * PAGE + 4,
+				.bytes = "late",
+				.len = 4,
+				.source = cpu});
 		CHECK_HEARD(&x.w, "Sw Fw ");
 		CHECK_EQ(x.s.last.gpa, 12 * PAGE + 4);
 		CHECK_EQ(x.f.last.gpa, 12 * PAGE + 4);

@@ -92,7 +92,7 @@ static void fill(struct hart *h, struct tlb *t, uint64_t va, gpa_t gpa,
  * report or fill.
  */
 static void written(struct hart *h, const struct place *p, uint64_t va,
-	uint8_t *host, unsigned size, uint64_t value)
+	uint8_t *host, unsigned size, uint64_t old, uint64_t value)
 {
 	gfn_t gfn = p->gpa >> MEMSLOT_PAGE_SHIFT;
 	struct report report;
@@ -101,6 +101,7 @@ static void written(struct hart *h, const struct place *p, uint64_t va,
 	if (UNLIKELY(memslot_page_tracked(p->slot, gfn))) {
 		report.gpa = p->gpa;
 		report.bytes = &value;
+		report.old = &old;
 		report.len = size;
 		hart_report(h, &report, 1, PAGETRACK_CPU);
 	} else if (memslot_page_writable(p->slot, gfn)) {
@@ -174,7 +175,7 @@ static enum mem store_conditional(
 	h->reserve_size = 0;
 	h->x[rd] = !ok;
 	if (ok && p.slot)
-		written(h, &p, va, host, size, v);
+		written(h, &p, va, host, size, old, v);
 	return h->left ? MEM_LEFT : MEM_OK;
 }
 
@@ -207,6 +208,6 @@ enum mem amo_exec(struct hart *h, uint32_t bits)
 	while (!exchange(host, size, &old, new));
 	h->x[rd] = old;
 	if (p.slot)
-		written(h, &p, va, host, size, new);
+		written(h, &p, va, host, size, old, new);
 	return h->left ? MEM_LEFT : MEM_OK;
 }

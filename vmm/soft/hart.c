@@ -127,6 +127,10 @@ static void obey(struct hart *h, const struct mail *m)
 		tlb_drop_gfns(h, m->first, m->count, true);
 		stat_add(&h->stat_flushes, 1);
 		break;
+	case MAIL_POPULATE:
+		if (h->satp >> SATP_MODE_SHIFT == SATP_BARE)
+			tlb_populate(h, m->first, m->count);
+		break;
 	case MAIL_SFENCE:
 		if (m->count > SFENCE_PAGES_MAX) {
 			tlb_drop_all(h);
@@ -183,19 +187,27 @@ void hart_leave(struct hart *h)
 void hart_report(struct hart *h, struct report *r, unsigned count,
 	enum pagetrack_source_kind kind)
 {
-	struct pagetrack_source source = {.kind = kind, .index = h->id};
 	const struct soft_config *config = &h->s->config;
 	struct pagetrack *track = config->track;
 
 	stat_add(&h->stat_tracked, count);
 	/* While the pages can not move: */
 	for (unsigned n = 0; track && n < count; n++)
-		pagetrack_hold(track, &r[n].hold, config->space,
-			r[n].gpa >> MEMSLOT_PAGE_SHIFT);
+		pagetrack_hold(
+			track, &r[n].hold, config->space, r[n].gpa, r[n].len);
 	hart_leave(h);
-	for (unsigned n = 0; track && n < count; n++)
-		pagetrack_report(track, &r[n].hold, config->space, r[n].gpa,
-			r[n].bytes, r[n].len, source);
+	for (unsigned n = 0; track && n < count; n++) {
+		const struct pagetrack_write w = {
+			.space = config->space,
+			.gpa = r[n].gpa,
+			.bytes = r[n].bytes,
+			.old = r[n].old,
+			.len = r[n].len,
+			.source = {.kind = kind, .index = h->id},
+		};
+
+		pagetrack_report(track, &r[n].hold, &w);
+	}
 	hart_enter(h);
 }
 

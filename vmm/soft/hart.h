@@ -114,9 +114,10 @@ struct code {
 /* ---- mail: what others want a hart to forget (hart.c) ------------------- */
 
 enum mail_kind {
-	MAIL_FLUSH,   /* guest pages: all translations, and code */
-	MAIL_PROTECT, /* guest pages: permission to store */
-	MAIL_SFENCE,  /* virtual pages */
+	MAIL_FLUSH,    /* guest pages: all translations, and code */
+	MAIL_PROTECT,  /* guest pages: permission to store */
+	MAIL_POPULATE, /* guest pages: fill the caches, if paging is off */
+	MAIL_SFENCE,   /* virtual pages */
 	MAIL_FENCE_I,
 };
 
@@ -225,6 +226,7 @@ struct hart {
 struct soft {
 	struct soft_config config;
 	struct memslot_participant participant;
+	struct memslot_reader reader; /* of the participant's populate */
 	bool joined;
 	uint64_t start_ns; /* of the time CSR */
 	uint64_t tick_ns;  /* one tick, if that is a whole number; or 0 */
@@ -266,6 +268,7 @@ void hart_leave(struct hart *h);
 struct report {
 	gpa_t gpa;
 	const void *bytes;
+	const void *old; /* what was there, or NULL if nobody asked */
 	size_t len;
 	struct pagetrack_hold hold;
 };
@@ -339,6 +342,8 @@ void tlb_drop_all(struct hart *h);
 void tlb_drop_loads(struct hart *h);
 void tlb_drop_va(struct hart *h, uint64_t va);
 void tlb_drop_gfns(struct hart *h, gfn_t gfn, uint64_t pages, bool stores);
+/* Paging is off: cache these guest pages as far as they are memory. */
+void tlb_populate(struct hart *h, gfn_t gfn, uint64_t pages);
 void tlb_saw_super(struct hart *h, uint64_t va, uint64_t size);
 /* After a change of mode or SUM. */
 void tlb_context(struct hart *h);

@@ -200,8 +200,18 @@ static bool written(
 		return false;
 	r->gpa = p->gpa;
 	r->bytes = bytes;
+	r->old = NULL;
 	r->len = len;
 	return true;
+}
+
+/* Will somebody want the bytes that a store to this place replaces? */
+static bool old_wanted(const struct hart *h, const struct place *p)
+{
+	const struct pagetrack *track = h->s->config.track;
+
+	return track && UNLIKELY(pagetrack_wants_old(track)) &&
+	       memslot_page_tracked(p->slot, p->gpa >> MEMSLOT_PAGE_SHIFT);
 }
 
 static enum mem store_two(
@@ -212,16 +222,22 @@ static enum mem store_two(
 	struct report report[2];
 	struct place p[2];
 	unsigned reports = 0;
-	uint8_t bytes[8];
+	uint8_t bytes[8], old[8];
+	bool want[2];
 
 	memcpy(bytes, &value, sizeof(bytes));
 	if (resolve_two(h, va, second, ACCESS_STORE, p) == MEM_FAULT)
 		return MEM_FAULT;
+	want[0] = old_wanted(h, &p[0]);
+	want[1] = old_wanted(h, &p[1]);
+	memcpy(old, memslot_host(p[0].slot, p[0].gpa), first);
+	memcpy(old + first, memslot_host(p[1].slot, p[1].gpa), size - first);
 	memcpy(memslot_host(p[0].slot, p[0].gpa), bytes, first);
 	memcpy(memslot_host(p[1].slot, p[1].gpa), bytes + first, size - first);
-	reports += written(&p[0], bytes, first, &report[reports]);
-	reports +=
-		written(&p[1], bytes + first, size - first, &report[reports]);
+	if (written(&p[0], bytes, first, &report[reports]))
+		report[reports++].old = want[0] ? old : NULL;
+	if (written(&p[1], bytes + first, size - first, &report[reports]))
+		report[reports++].old = want[1] ? old + first : NULL;
 	if (reports)
 		hart_report(h, report, reports, PAGETRACK_CPU);
 	return done(h);
@@ -230,9 +246,11 @@ static enum mem store_two(
 enum mem mem_store(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 {
 	struct report report;
+	uint64_t old = 0;
 	struct place p;
 	uint8_t *host;
 	gpa_t page;
+	bool want;
 
 	h->left = false;
 	if ((va & MEMSLOT_PAGE_MASK) + size > MEMSLOT_PAGE_SIZE)
@@ -246,8 +264,12 @@ enum mem mem_store(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 		return MEM_FAULT;
 	if (!p.slot)
 		return device_store(h, va, p.gpa, size, value);
+	want = old_wanted(h, &p);
+	if (want)
+		old = read_host(memslot_host(p.slot, p.gpa), size);
 	write_host(memslot_host(p.slot, p.gpa), size, value);
 	if (UNLIKELY(written(&p, &value, size, &report))) {
+		report.old = want ? &old : NULL;
 		hart_report(h, &report, 1, PAGETRACK_CPU);
 		return MEM_LEFT;
 	}

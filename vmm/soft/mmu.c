@@ -99,6 +99,7 @@ static enum mmu update(struct hart *h, const struct memslot *slot, gpa_t at,
 		return MMU_OK;
 	report.gpa = at;
 	report.bytes = &want;
+	report.old = &pte;
 	report.len = sizeof(want);
 	hart_report(h, &report, 1, PAGETRACK_WALKER);
 	return MMU_RETRY;

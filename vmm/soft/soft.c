@@ -12,11 +12,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "memslot/error.h"
 #include "memslot/fault.h"
 #include "vmm/soft/hart.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older ones say EINVAL */
+#endif
 
 #define NS_PER_S 1000000000u
 
@@ -122,6 +127,33 @@ static void part_protect(
 	memslots_synchronize(s->config.slots);
 }
 
+/*
+ * Two things make a first touch slow: the host has no page yet, and the
+ * translation cache has no entry. Both are seen to here; with paging on only
+ * the guest knows the virtual addresses, and a hit in the host is what counts.
+ */
+static void part_populate(
+	void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages)
+{
+	struct soft *s = ctx;
+	const struct memslot *slot;
+	uint8_t *host = NULL;
+
+	if (space != s->config.space)
+		return;
+	memslot_enter(&s->reader);
+	slot = memslot_lookup(&s->reader, space, gfn);
+	if (slot)
+		host = memslot_host(slot, gfn << MEMSLOT_PAGE_SHIFT);
+	memslot_leave(&s->reader);
+	/* The caller keeps the slot in place. Failing costs speed only. */
+	if (host)
+		(void)madvise(host, size_pages << MEMSLOT_PAGE_SHIFT,
+			MADV_POPULATE_WRITE);
+	post_all(s, MAIL_POPULATE, gfn, size_pages);
+	memslots_synchronize(s->config.slots);
+}
+
 static void part_broken(void *ctx)
 {
 	soft_request_stop(ctx, SOFT_STOP_ERROR);
@@ -133,6 +165,7 @@ static const struct memslot_participant_ops part_ops = {
 	.flush = part_flush,
 	.apply = part_apply,
 	.protect = part_protect,
+	.populate = part_populate,
 	.broken = part_broken,
 };
 
@@ -190,8 +223,10 @@ int soft_create(const struct soft_config *config, struct soft **out,
 	}
 	s->participant.ops = &part_ops;
 	s->participant.ctx = s;
+	memslot_reader_init(&s->reader, config->slots, NULL, NULL);
 	ret = memslots_join(config->slots, &s->participant);
 	if (ret) {
+		memslot_reader_fini(&s->reader);
 		soft_destroy(s);
 		return memslot_fail(err, ret,
 			"software CPU: cannot join the memory map (%d)", ret);
@@ -208,8 +243,10 @@ void soft_destroy(struct soft *s)
 {
 	if (!s)
 		return;
-	if (s->joined)
+	if (s->joined) {
 		memslots_quit(s->config.slots, &s->participant);
+		memslot_reader_fini(&s->reader);
+	}
 	while (s->harts > 0)
 		hart_fini(&s->hart[--s->harts]);
 	free(s);

@@ -47,6 +47,22 @@ void tlb_fill(struct hart *h, struct tlb *t, uint64_t va, gfn_t gfn,
 	stat_add(&h->stat_refills, 1);
 }
 
+void tlb_populate(struct hart *h, gfn_t gfn, uint64_t pages)
+{
+	pages = pages < TLB_SIZE ? pages : TLB_SIZE;
+	for (gfn_t end = gfn + pages; gfn < end; gfn++) {
+		const struct memslot *s =
+			memslot_lookup(&h->reader, h->s->config.space, gfn);
+		uint64_t va = gfn << MEMSLOT_PAGE_SHIFT;
+
+		if (!s || memslot_is_invalid(s))
+			continue;
+		tlb_fill(h, h->load, va, gfn, memslot_host(s, va));
+		if (memslot_page_writable(s, gfn))
+			tlb_fill(h, h->store, va, gfn, memslot_host(s, va));
+	}
+}
+
 void tlb_saw_super(struct hart *h, uint64_t va, uint64_t size)
 {
 	struct tlb_super *s = &h->super[va >> 63];
