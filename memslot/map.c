@@ -17,6 +17,14 @@
 
 /* ---- nodes ------------------------------------------------------------ */
 
+/* The node has `count` entries now. */
+static void set_count(struct map_node *n, unsigned count)
+{
+	n->count = (uint16_t)count;
+	for (unsigned i = count; i < MAP_FANOUT; i++)
+		n->key[i] = MAP_NO_KEY;
+}
+
 static struct map_node *node_new(struct map_edit *e, unsigned level)
 {
 	struct map_node *n;
@@ -30,6 +38,7 @@ static struct map_node *node_new(struct map_edit *e, unsigned level)
 	n->edit = e->number;
 	n->link = e->made;
 	e->made = n;
+	set_count(n, 0);
 	return n;
 }
 
@@ -74,19 +83,7 @@ static uint64_t greatest_end(const struct map_node *n)
 /* The last entry with a key <= key; count if there is none. */
 static unsigned floor_index(const struct map_node *n, uint64_t key)
 {
-	unsigned i = 0;
-
-	while (i < n->count && n->key[i] <= key)
-		i++;
-	return i ? i - 1 : n->count;
-}
-
-/* The child to descend into: the first one also for keys below all. */
-static unsigned child_index(const struct map_node *n, uint64_t key)
-{
-	unsigned i = floor_index(n, key);
-
-	return i < n->count ? i : 0;
+	return n->key[0] <= key ? map_index(n, key) : n->count;
 }
 
 static void entries_move(struct map_node *to, unsigned at,
@@ -108,7 +105,7 @@ static void entry_set(
 static void entry_erase(struct map_node *n, unsigned i)
 {
 	entries_move(n, i, n, i + 1, n->count - i - 1u);
-	n->count--;
+	set_count(n, n->count - 1u);
 }
 
 /* Entry i again describes its child, whose contents have changed. */
@@ -136,7 +133,7 @@ static int entry_insert(struct map_edit *e, struct map_node *n, unsigned i,
 			return -ENOMEM;
 		entries_move(right, 0, n, half, MAP_FANOUT - half);
 		right->count = MAP_FANOUT - half;
-		n->count = half;
+		set_count(n, half);
 		*split = right;
 		if (i > half) {
 			n = right;
@@ -167,7 +164,7 @@ static int insert_at(struct map_edit *e, struct map_node **at, uint64_t key,
 		i = i < n->count ? i + 1 : 0;
 		return entry_insert(e, n, i, key, end, value, split);
 	}
-	i = child_index(n, key);
+	i = map_index(n, key);
 	r = insert_at(e, (struct map_node **)&n->ptr[i], key, end, value,
 		&child_split);
 	if (r)
@@ -344,15 +341,8 @@ void *map_find(const struct map_node *n, uint64_t key)
 {
 	unsigned i;
 
-	if (!n)
-		return NULL;
-	for (; n->level; n = n->ptr[i]) {
-		i = floor_index(n, key);
-		if (i == n->count)
-			return NULL;
-	}
-	i = floor_index(n, key);
-	return i < n->count && key < n->end[i] ? n->ptr[i] : NULL;
+	n = map_seek(n, key, &i);
+	return n && n->key[i] <= key && key < n->end[i] ? n->ptr[i] : NULL;
 }
 
 void *map_ceiling(const struct map_node *n, uint64_t key)
@@ -398,6 +388,9 @@ bool map_check(const struct map_node *n)
 		return true;
 	if (n->count == 0 || n->count > MAP_FANOUT)
 		return false;
+	for (unsigned i = n->count; i < MAP_FANOUT; i++)
+		if (n->key[i] != MAP_NO_KEY)
+			return false;
 	for (unsigned i = 0; i < n->count; i++) {
 		const struct map_node *child = n->ptr[i];
 

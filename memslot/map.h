@@ -22,14 +22,16 @@
 #include "memslot/memslot.h"
 
 #define MAP_FANOUT 16
+#define MAP_NO_KEY UINT64_MAX /* after all keys */
 
 struct map_node {
 	uint16_t count;
-	uint16_t level;           /* 0: leaf */
-	bool dropped;             /* made and replaced by the same edit */
-	uint64_t edit;            /* number of the edit that made it */
-	struct map_node *link;    /* on the edit's made or replaced list */
-	uint64_t key[MAP_FANOUT]; /* leaf: key; else the smallest below */
+	uint16_t level;        /* 0: leaf */
+	bool dropped;          /* made and replaced by the same edit */
+	uint64_t edit;         /* number of the edit that made it */
+	struct map_node *link; /* on the edit's made or replaced list */
+	/* leaf: key; else the smallest below; MAP_NO_KEY from `count` on */
+	uint64_t key[MAP_FANOUT];
 	uint64_t end[MAP_FANOUT]; /* leaf: end; else the greatest below */
 	void *ptr[MAP_FANOUT];    /* leaf: value; else a node */
 };
@@ -57,6 +59,37 @@ int map_replace(struct map_edit *e, struct map_node **root, uint64_t key,
 void map_edit_drop(struct map_edit *e);
 /* The edit has been published and no reader is left: free what it replaced. */
 void map_edit_finish(struct map_edit *e);
+
+/*
+ * The last entry with a key <= key, the first if there is none. Which keys
+ * are compared depends on `key` once only: the processor guesses nothing and
+ * waits for memory twice, not log2(MAP_FANOUT) times.
+ */
+static inline unsigned map_index(const struct map_node *n, uint64_t key)
+{
+	const uint64_t *k = n->key;
+	unsigned four;
+
+	_Static_assert(MAP_FANOUT == 16, "four times four");
+	four = 4u * ((k[4] <= key) + (k[8] <= key) + (k[12] <= key));
+	k += four;
+	return four + (k[1] <= key) + (k[2] <= key) + (k[3] <= key);
+}
+
+/*
+ * The leaf and the entry that hold `key` if any does: what the caller has to
+ * see to is whether the interval does. NULL: the map is empty.
+ */
+static inline const struct map_node *map_seek(
+	const struct map_node *n, uint64_t key, unsigned *at)
+{
+	if (!n)
+		return NULL;
+	for (unsigned level = n->level; level; level--)
+		n = n->ptr[map_index(n, key)];
+	*at = map_index(n, key);
+	return n;
+}
 
 /* The value whose interval holds `key`, among intervals that are disjoint. */
 void *map_find(const struct map_node *root, uint64_t key);

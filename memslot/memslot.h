@@ -224,13 +224,20 @@ bool memslots_broken(const struct memslots *ms);
  * with the registry of readers locked: it must not call this library.
  */
 struct memslot_reader {
-	/* hot: touched at every enter and leave, and by nobody else */
+	/* a transaction that waits for this reader looks at these often */
 	MEMSLOT_ALIGNED(64) MEMSLOT_ATOMIC(uint64_t) epoch; /* 0: outside */
-	const struct memslot *last;                         /* last hit */
-	const struct memslot_set *set;
-	uint64_t last_generation; /* of the set that `last` is from */
-	struct memslots *ms;
 	MEMSLOT_ATOMIC(uint32_t) asked; /* somebody waits for this reader */
+	/*
+	 * Nobody else touches these, and their cache line stays. The range of
+	 * the last hit is kept here so that asking does not touch the slot.
+	 */
+	MEMSLOT_ALIGNED(64) unsigned last_space;
+	gfn_t last_gfn;
+	uint64_t last_pages; /* 0: no last hit */
+	const struct memslot *last;
+	uint64_t last_generation; /* of the set that `last` is from */
+	const struct memslot_set *set;
+	struct memslots *ms;
 	/* cold */
 	void (*kick)(void *ctx);
 	void *kick_ctx;
@@ -265,10 +272,8 @@ const struct memslot *memslot_search(
 static inline const struct memslot *memslot_lookup(
 	struct memslot_reader *r, unsigned space, gfn_t gfn)
 {
-	const struct memslot *s = r->last;
-
-	if (s && memslot_contains(s, gfn) && s->space == space)
-		return s;
+	if (gfn - r->last_gfn < r->last_pages && space == r->last_space)
+		return r->last;
 	return memslot_search(r, space, gfn);
 }
 

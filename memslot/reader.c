@@ -67,7 +67,7 @@ void memslot_enter(struct memslot_reader *r)
 	r->set = atomic_load(&ms->set);
 	/* The last hit is a slot of another set: it may have been freed. */
 	if (r->set->generation != r->last_generation) {
-		r->last = NULL;
+		r->last_pages = 0;
 		r->last_generation = r->set->generation;
 	}
 }
@@ -139,15 +139,25 @@ void memslots_synchronize(struct memslots *ms)
 const struct memslot *memslot_search(
 	struct memslot_reader *r, unsigned space, gfn_t gfn)
 {
-	const struct memslot *s;
+	const struct map_node *leaf;
+	uint64_t key = gfn_key(space, gfn), into, pages;
+	unsigned i;
 
 	if (space >= r->ms->spaces ||
 		gfn >= MEMSLOT_GPA_LIMIT >> MEMSLOT_PAGE_SHIFT)
 		return NULL;
-	s = map_find(r->set->by_gfn, gfn_key(space, gfn));
-	if (s)
-		r->last = s;
-	return s;
+	leaf = map_seek(r->set->by_gfn, key, &i);
+	if (!leaf)
+		return NULL;
+	into = key - leaf->key[i]; /* huge if the first entry begins later */
+	pages = leaf->end[i] - leaf->key[i];
+	if (into >= pages)
+		return NULL;
+	r->last_space = space;
+	r->last_gfn = gfn - into;
+	r->last_pages = pages;
+	r->last = leaf->ptr[i];
+	return r->last;
 }
 
 const struct memslot *memslot_by_id(
