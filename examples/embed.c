@@ -80,8 +80,8 @@ static int run(struct example *e, void *memory, struct memslot_error *err)
 		r = pagetrack_register(e->track, &ops, &e->count,
 			PAGETRACK_FOLLOW, &e->node, err);
 	if (!r)
-		r = pagetrack_add(e->node, 0,
-			(16 * MIB) >> MEMSLOT_PAGE_SHIFT, 1, err);
+		r = pagetrack_add(
+			e->node, 0, (16 * MIB) >> MEMSLOT_PAGE_SHIFT, 1, err);
 	return r ? r : move_twice(e, err);
 }
 

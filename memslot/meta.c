@@ -170,7 +170,8 @@ int memslot_track_up(const struct memslot *s, gfn_t gfn)
 		atomic_fetch_add(large_of(s, gfn), 1);
 		atomic_fetch_add(&s->track->tracked_pages, 1);
 	}
-	atomic_fetch_add(count, 1);
+	/* Changes take turns by the caller's lock: a plain store will do. */
+	atomic_store(count, (uint16_t)(*count + 1));
 	return 0;
 }
 
@@ -180,7 +181,8 @@ int memslot_track_down(const struct memslot *s, gfn_t gfn)
 
 	if (!count || *count == 0)
 		return -EINVAL;
-	if (atomic_fetch_sub(count, 1) == 1) {
+	atomic_store(count, (uint16_t)(*count - 1));
+	if (*count == 0) {
 		atomic_fetch_sub(large_of(s, gfn), 1);
 		atomic_fetch_sub(&s->track->tracked_pages, 1);
 	}

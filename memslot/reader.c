@@ -30,6 +30,8 @@ static void relax(void)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
+#elif defined(__riscv)
+	__asm__ volatile(".4byte 0x0100000f"); /* pause, a hint */
 #endif
 }
 

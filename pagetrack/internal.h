@@ -60,6 +60,7 @@ struct pagetrack_node {
  * inside the transaction lock and outside nothing.
  */
 struct pagetrack {
+	void *memory; /* as it was allocated; the reader wants 64 bytes */
 	struct memslots *ms;
 	const struct memslot_platform *pf;
 	struct memslot_participant participant;

@@ -27,11 +27,15 @@ int pagetrack_create(
 	struct memslots *ms, struct pagetrack **out, struct memslot_error *err)
 {
 	const struct memslot_platform *pf = memslots_platform(ms);
-	struct pagetrack *pt = pf->alloc(pf->ctx, sizeof(*pt));
+	const size_t align = _Alignof(struct pagetrack);
+	void *memory = pf->alloc(pf->ctx, sizeof(struct pagetrack) + align);
+	struct pagetrack *pt;
 	int r;
 
-	if (!pt)
+	if (!memory)
 		return memslot_fail(err, -ENOMEM, "no memory for a tracker");
+	pt = (void *)(((uintptr_t)memory + align - 1) & ~(align - 1));
+	pt->memory = memory;
 	pt->ms = ms;
 	pt->pf = pf;
 	pt->participant.ops = &pagetrack_participant_ops;
@@ -40,7 +44,7 @@ int pagetrack_create(
 	r = memslots_join(ms, &pt->participant);
 	if (r) {
 		memslot_reader_fini(&pt->reader);
-		pf->free(pf->ctx, pt);
+		pf->free(pf->ctx, memory);
 		return memslot_fail(err, r,
 			"a tracker cannot be created inside a callback");
 	}
@@ -54,7 +58,7 @@ void pagetrack_destroy(struct pagetrack *pt)
 		return;
 	memslots_quit(pt->ms, &pt->participant);
 	memslot_reader_fini(&pt->reader);
-	pt->pf->free(pt->pf->ctx, pt);
+	pt->pf->free(pt->pf->ctx, pt->memory);
 }
 
 /* ---- pins ----------------------------------------------------------------- */

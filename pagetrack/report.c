@@ -78,40 +78,61 @@ static bool may_write(
 	       source == PAGETRACK_HOST;
 }
 
-/* Within one page. */
-static int write_page(struct pagetrack *pt, struct memslot_reader *r,
-	unsigned space, gpa_t gpa, const void *bytes, size_t len,
-	struct pagetrack_source source)
+/* Inside a section: the bytes are written; note who must hear of it. */
+static bool put(struct pagetrack *pt, struct pagetrack_hold *hold,
+	const struct memslot *s, const struct pagetrack_write *w)
 {
-	gfn_t gfn = gpa >> MEMSLOT_PAGE_SHIFT;
-	const struct memslot *s = memslot_enter_at(r, space, gfn);
-	struct pagetrack_write w = {
-		.space = space,
-		.gpa = gpa,
-		.bytes = bytes,
-		.len = len,
-		.source = source,
-	};
+	gfn_t gfn = w->gpa >> MEMSLOT_PAGE_SHIFT;
+
+	memcpy(memslot_host(s, w->gpa), w->bytes, w->len);
+	memslot_mark_dirty(s, gfn);
+	if (!pt || !memslot_page_tracked(s, gfn))
+		return false;
+	pagetrack_hold(pt, hold, w->space, w->gpa, w->len);
+	return true;
+}
+
+/*
+ * The same for somebody who wants the old bytes. In a function of its own,
+ * because few do and a page on the stack is much for a bare-metal machine.
+ */
+static __attribute__((noinline)) int write_with_old(struct pagetrack *pt,
+	struct memslot_reader *r, const struct memslot *s,
+	struct pagetrack_write *w)
+{
 	struct pagetrack_hold hold;
 	uint8_t old[MEMSLOT_PAGE_SIZE];
-	bool ok = s && may_write(s, source.kind), tracked = false;
+	bool tracked;
 
-	if (ok) {
-		if (pt && pagetrack_wants_old(pt) &&
-			memslot_page_tracked(s, gfn)) {
-			memcpy(old, memslot_host(s, gpa), len);
-			w.old = old;
-		}
-		memcpy(memslot_host(s, gpa), bytes, len);
-		memslot_mark_dirty(s, gfn);
-		tracked = pt && memslot_page_tracked(s, gfn);
-	}
-	if (tracked)
-		pagetrack_hold(pt, &hold, space, gpa, len);
+	memcpy(old, memslot_host(s, w->gpa), w->len);
+	w->old = old;
+	tracked = put(pt, &hold, s, w);
 	memslot_leave(r);
 	if (tracked)
-		pagetrack_report(pt, &hold, &w);
-	return ok ? 0 : -EFAULT;
+		pagetrack_report(pt, &hold, w);
+	return 0;
+}
+
+/* Within one page. */
+static int write_page(struct pagetrack *pt, struct memslot_reader *r,
+	struct pagetrack_write *w)
+{
+	gfn_t gfn = w->gpa >> MEMSLOT_PAGE_SHIFT;
+	const struct memslot *s = memslot_enter_at(r, w->space, gfn);
+	struct pagetrack_hold hold;
+	bool tracked;
+
+	if (!s || !may_write(s, w->source.kind)) {
+		memslot_leave(r);
+		return -EFAULT;
+	}
+	if (pt && pagetrack_wants_old(pt) && memslot_page_tracked(s, gfn))
+		return write_with_old(pt, r, s, w);
+	tracked = put(pt, &hold, s, w);
+	memslot_leave(r);
+	if (tracked)
+		pagetrack_report(pt, &hold, w);
+	return 0;
 }
 
 int pagetrack_guest_write(struct pagetrack *pt, struct memslot_reader *r,
@@ -124,7 +145,14 @@ int pagetrack_guest_write(struct pagetrack *pt, struct memslot_reader *r,
 		return -EINVAL;
 	while (len) {
 		size_t n = in_page(gpa, len);
-		int e = write_page(pt, r, space, gpa, from, n, source);
+		struct pagetrack_write w = {
+			.space = space,
+			.gpa = gpa,
+			.bytes = from,
+			.len = n,
+			.source = source,
+		};
+		int e = write_page(pt, r, &w);
 
 		if (e)
 			return e;
