@@ -44,11 +44,16 @@ static double report_ns(
 {
 	uint64_t start = bench_cpu_ns();
 	struct pagetrack_hold hold;
+	struct pagetrack_write w = {
+		.gpa = gfn << MEMSLOT_PAGE_SHIFT,
+		.len = sizeof(uint64_t),
+		.source = device,
+	};
 
 	for (uint64_t i = 0; i < WRITES; i++) {
-		pagetrack_hold(pt, &hold, 0, gfn);
-		pagetrack_report(pt, &hold, 0, gfn << MEMSLOT_PAGE_SHIFT, &i,
-			sizeof(i), device);
+		w.bytes = &i;
+		pagetrack_hold(pt, &hold, 0, w.gpa, w.len);
+		pagetrack_report(pt, &hold, &w);
 	}
 	(void)r;
 	return (double)(bench_cpu_ns() - start) / WRITES;
