@@ -52,6 +52,12 @@ static void rtc_fire_if_due(struct rtc *dev)
 	rtc_update_irq(dev);
 }
 
+void rtc_on_armed(struct rtc *dev, void (*armed)(void *ctx), void *ctx)
+{
+	dev->on_armed = armed;
+	dev->on_armed_ctx = ctx;
+}
+
 int rtc_init(struct rtc *dev, struct irq_line irq,
 	uint64_t (*now_ns)(void *ctx), void *ctx, struct memslot_error *err)
 {
@@ -170,6 +176,7 @@ static uint64_t rtc_read(void *ctx, uint64_t offset, unsigned len)
 static void rtc_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 {
 	struct rtc *dev = ctx;
+	bool armed;
 
 	if (len != 4)
 		return;
@@ -177,7 +184,10 @@ static void rtc_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 	rtc_fire_if_due(dev);
 	rtc_set(dev, offset, (uint32_t)value);
 	rtc_fire_if_due(dev);
+	armed = dev->armed;
 	pthread_mutex_unlock(&dev->lock);
+	if (armed && offset == RTC_ALARM_LOW && dev->on_armed)
+		dev->on_armed(dev->on_armed_ctx);
 }
 
 const struct bus_ops rtc_bus_ops = {

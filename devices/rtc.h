@@ -46,6 +46,8 @@ struct rtc {
 	uint64_t alarm_ns; /* guest's time */
 	uint32_t time_high_read, time_high_write;
 	bool armed, pending, irq_enabled;
+	void (*on_armed)(void *ctx);
+	void *on_armed_ctx;
 };
 
 /*
@@ -56,6 +58,11 @@ struct rtc {
 int rtc_init(struct rtc *dev, struct irq_line irq,
 	uint64_t (*now_ns)(void *ctx), void *ctx, struct memslot_error *err);
 void rtc_fini(struct rtc *dev);
+/*
+ * Before the guest runs: what to call when the guest has set an alarm, so
+ * that rtc_check() is called anew. In the vCPU's thread, no lock held.
+ */
+void rtc_on_armed(struct rtc *dev, void (*armed)(void *ctx), void *ctx);
 
 /*
  * Fire the alarm if it is due. Returns the nanoseconds until the alarm that

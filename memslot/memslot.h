@@ -380,6 +380,10 @@ enum memslot_host_bytes {
 };
 
 /*
+ * With COPY, the new memory must not overlap what a slot of the transaction
+ * had before (-EINVAL): the bytes of two slots cannot change places. A split
+ * or merge of the slot in the same transaction copies its parts.
+ *
  * Back the slot by other host memory of the same size. Everything else stays,
  * dirty bits and protections too.
  */
@@ -411,15 +415,16 @@ struct memslot_result {
  * Errors, in the order in which they are checked; each sentence begins with
  * the number and name of the operation:
  *   -EDEADLK       the caller is inside a callback of a running commit
+ *   -EIO           an earlier undo failed: the machine is broken
  *   -ENOMEM        no memory (also for recorded operations)
  *   -EINVAL        space or id out of range; flags unknown; gpa, size or host
  *                  not page aligned; size 0; host is NULL or passes the end
  *                  of user memory (2^56)
- *   -E2BIG         size above MEMSLOT_PAGES_MAX pages
  *   -ENOENT        no slot of that id at that point of the list
- *   -EPERM         move: the space has the option MEMSLOT_SPACE_NO_MOVES
  *   -ENXIO         delete and harvest: the slot is not dirty-logged
+ *   -E2BIG         size above MEMSLOT_PAGES_MAX pages
  *   -ERANGE        gpa + size passes MEMSLOT_GPA_LIMIT
+ *   -EPERM         move: the space has the option MEMSLOT_SPACE_NO_MOVES
  *   -EEXIST        create, split: the id is in use at that point of the list;
  *                  or, after all operations, two slots of the end state
  *                  overlap
@@ -427,7 +432,7 @@ struct memslot_result {
  *                  are not neighbours, or differ in flags
  *   any            what a participant's prepare or apply returned
  *   -EIO           undo failed: the map and the backend disagree; the machine
- *                  is marked broken and every later commit returns -EIO
+ *                  is broken from now on
  */
 int memslot_commit(struct memslot_txn *t, struct memslot_result *result,
 	struct memslot_error *err);

@@ -79,6 +79,9 @@ int reshape_prepare(struct memslot_txn *t)
 {
 	int r = 0;
 
+	/* First: heirs are for logs of which a harvest is out. */
+	for (unsigned i = 0; !r && i < t->change_count; i++)
+		r = harvest_prepare(t, i);
 	for (unsigned i = 0; !r && i < t->change_count; i++) {
 		const struct memslot_change *c = &t->changes[i];
 
@@ -87,8 +90,6 @@ int reshape_prepare(struct memslot_txn *t)
 			r = heir_prepare(t, p, c->to);
 		if (!r && c->to)
 			r = populated_prepare(t, c);
-		if (!r)
-			r = harvest_prepare(t, i);
 	}
 	return r;
 }

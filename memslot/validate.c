@@ -239,6 +239,11 @@ static int apply_delete(struct memslot_txn *t, unsigned n,
 		return memslot_fail(t->err, -ENXIO,
 			OP_FMT "there is no dirty log to harvest",
 			OP_ARGS(n, op));
+	if (op->harvest && p->harvest)
+		return memslot_fail(t->err, -EINVAL,
+			OP_FMT "its log is handed out by this transaction "
+			       "already",
+			OP_ARGS(n, op));
 	p->exists = p->fresh = false;
 	p->pieces = NULL;
 	if (op->harvest)
@@ -441,6 +446,30 @@ static void collect_changes(struct memslot_txn *t)
 	t->change_count = kept;
 }
 
+/*
+ * Bytes are copied one slot after the other, so a copy must not write what
+ * another slot of the transaction, or the slot itself, had before.
+ */
+static int check_copy(struct memslot_txn *t, const struct memslot_plan *p)
+{
+	const uint8_t *host = p->c.host;
+
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot *from = t->changes[i].from;
+		uint64_t size;
+
+		if (!from)
+			continue;
+		size = from->size_pages << MEMSLOT_PAGE_SHIFT;
+		if (host < from->host + size && from->host < host + p->c.size)
+			return memslot_fail(t->err, -EINVAL,
+				OP_FMT "its bytes cannot be copied over the "
+				       "host memory that slot %u has now",
+				OP_ARGS(p->op, &t->ops[p->op]), from->id);
+	}
+	return 0;
+}
+
 int txn_validate(struct memslot_txn *t)
 {
 	int r = plans_alloc(t);
@@ -450,5 +479,8 @@ int txn_validate(struct memslot_txn *t)
 	if (r)
 		return r;
 	collect_changes(t);
-	return layout_build(t);
+	for (size_t i = 0; !r && i < t->change_count; i++)
+		if (t->changes[i].copy && t->plans[i].exists)
+			r = check_copy(t, &t->plans[i]);
+	return r ? r : layout_build(t);
 }

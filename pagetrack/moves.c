@@ -65,6 +65,15 @@ int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 
 /* ---- prepare ---------------------------------------------------------------- */
 
+/* Is the page's memory at the same gfn afterwards, in whichever slot? */
+static bool keeps_place(
+	const struct memslot_txn *t, const struct memslot_change *c, gfn_t gfn)
+{
+	gfn_t at = gfn;
+
+	return memslot_txn_heir(t, c, &at) && at == gfn;
+}
+
 /* One page of one node in a slot that goes or moves. */
 static int prepare_page(struct pagetrack_node *node,
 	const struct memslot_txn *t, const struct memslot_change *c, gfn_t gfn,
@@ -74,7 +83,7 @@ static int prepare_page(struct pagetrack_node *node,
 
 	if (!pages_find(&node->table, c->from->space, gfn))
 		return 0;
-	if (node->policy == PAGETRACK_REFUSE)
+	if (node->policy == PAGETRACK_REFUSE && !keeps_place(t, c, gfn))
 		return memslot_fail(err, -EBUSY,
 			"slot %u of space %u must stay: node \"%s\" tracks "
 			"its page %#llx and refuses moves",

@@ -23,7 +23,8 @@
  * something is gone before that is certain.
  *
  * Callbacks run in the thread that writes or commits, outside any read
- * section and with no lock of this library held. They may add and remove
+ * section and with no lock of this library held (those of a transaction with
+ * the transaction lock, so that a commit from there is refused). They may add and remove
  * pages, read and write guest memory (a write to a tracked page is reported
  * in turn), and unregister their own node. They must not commit a
  * transaction; a worker thread may. A write from a callback is reported at

@@ -73,7 +73,7 @@ if build build-asan -Dlibc=host -Db_sanitize=address,undefined; then
 	export ASAN_OPTIONS=detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	suites build-asan --suite unit --suite property --suite seed \
-		--suite cpu --timeout-multiplier 4
+		--suite cpu --suite fuzz --suite program --timeout-multiplier 4
 fi
 
 # gcc refuses atomic_thread_fence under TSan; clang does not. Both dislike
@@ -84,8 +84,9 @@ if CC=clang build build-tsan -Dlibc=host -Db_sanitize=thread \
 	if setarch -R true 2>/dev/null; then
 		under=(setarch -R)
 	fi
-	suites build-tsan --suite unit --suite property --suite seed \
-		--suite threads --timeout-multiplier 8
+	# The seed tests copy pages that harts write, on purpose.
+	suites build-tsan --suite unit --suite property --suite threads \
+		--timeout-multiplier 8
 fi
 
 count()

@@ -19,6 +19,7 @@
 struct console {
 	int out;
 	int event;   /* eventfd: there is room, or `stop` was set */
+	int quit;    /* eventfd: readable once the machine is to end */
 	int signals; /* signalfd */
 	_Atomic(bool) stop;
 	_Atomic(int) signal; /* that ended the machine */
@@ -37,25 +38,37 @@ struct console {
 
 /* ---- output ----------------------------------------------------------------- */
 
+/*
+ * A reader who does not read must not make the program impossible to end, so
+ * each write waits for room or for the end, whichever comes first. What poll
+ * calls writable takes at least a few hundred bytes without blocking (POSIX:
+ * PIPE_BUF for pipes).
+ */
+#define CHUNK 512u
+
 void console_output(void *ctx, const void *bytes, size_t len)
 {
 	struct console *c = ctx;
 	const uint8_t *p = bytes;
 
-	/* A reader who has gone away does not stop the guest. */
 	while (len) {
-		ssize_t n = write(c->out, p, len);
+		struct pollfd fds[] = {
+			{.fd = c->out, .events = POLLOUT},
+			{.fd = c->quit, .events = POLLIN},
+		};
+		ssize_t n;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd wait = {.fd = c->out, .events = POLLOUT};
-
-			poll(&wait, 1, -1);
-			continue;
-		}
-		if (n <= 0)
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return;
+		if (!fds[0].revents && fds[1].revents)
+			return;
+		if (!fds[0].revents)
+			continue;
+		n = write(c->out, p, len < CHUNK ? len : CHUNK);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			return; /* a reader who has gone away */
 		p += n;
 		len -= (size_t)n;
 	}
@@ -63,17 +76,25 @@ void console_output(void *ctx, const void *bytes, size_t len)
 
 /* ---- input ------------------------------------------------------------------ */
 
-static void nudge(struct console *c)
+static void nudge(int event)
 {
 	const uint64_t one = 1;
-	ssize_t n = write(c->event, &one, sizeof(one));
+	ssize_t n = write(event, &one, sizeof(one));
 
 	(void)n; /* fails only if it is readable already, which will do */
 }
 
+static void end_machine(struct console *c)
+{
+	nudge(c->quit);
+	vmm_machine_stop(c->machine);
+}
+
 void console_room(void *ctx)
 {
-	nudge(ctx);
+	struct console *c = ctx;
+
+	nudge(c->event);
 }
 
 /* Take our ^A sequences out. Returns what is left for the guest. */
@@ -91,7 +112,7 @@ static size_t filter(struct console *c, size_t len)
 		} else {
 			c->escaped = false;
 			if (b == 'x')
-				vmm_machine_stop(c->machine);
+				end_machine(c);
 			else if (b == ESCAPE)
 				c->buffer[kept++] = b;
 		}
@@ -130,7 +151,7 @@ static void read_signal(struct console *c)
 	if (read(c->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	atomic_store(&c->signal, (int)info.ssi_signo);
-	vmm_machine_stop(c->machine);
+	end_machine(c);
 }
 
 static void read_event(struct console *c)
@@ -194,10 +215,12 @@ int console_create(
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGQUIT);
 	c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->quit = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	pthread_sigmask(SIG_BLOCK, &mask, &c->old_mask);
-	if (c->event < 0 || c->signals < 0) {
+	if (c->event < 0 || c->quit < 0 || c->signals < 0) {
 		int e = errno;
 
 		console_destroy(c);
@@ -229,7 +252,7 @@ void console_stop(struct console *c)
 {
 	if (c->machine) {
 		atomic_store(&c->stop, true);
-		nudge(c);
+		nudge(c->event);
 		pthread_join(c->thread, NULL);
 		c->machine = NULL;
 	}
@@ -250,6 +273,8 @@ void console_destroy(struct console *c)
 	console_stop(c);
 	if (c->event >= 0)
 		close(c->event);
+	if (c->quit >= 0)
+		close(c->quit);
 	if (c->signals >= 0)
 		close(c->signals);
 	pthread_sigmask(SIG_SETMASK, &c->old_mask, NULL);

@@ -4,8 +4,9 @@
  *
  * A thread reads standard input and hands it to the guest's serial port. If
  * it is a terminal it is put into raw mode, so that ^C goes to the guest; ^A
- * is ours: ^A x ends the machine, ^A ^A sends one ^A. SIGINT, SIGTERM and
- * SIGHUP end the machine too. The terminal is restored in any case.
+ * is ours: ^A x ends the machine, ^A ^A sends one ^A. SIGINT, SIGTERM, SIGHUP
+ * and SIGQUIT end the machine too. In each of these cases the terminal is
+ * restored.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
@@ -15,10 +16,10 @@
 struct console;
 
 /*
- * Blocks the three signals in the calling thread, so call it before other
- * threads are started; console_stop() unblocks them. `json` sends the guest's
- * output to stderr, because stdout is for the report. Errors: what open,
- * epoll and thread creation say.
+ * Blocks the four signals in the calling thread until console_destroy(), so
+ * call it before the threads of the machine start. `to_stderr` sends the
+ * guest's output there, because stdout is for the report. Errors: what
+ * eventfd and signalfd say.
  */
 int console_create(
 	bool to_stderr, struct console **out, struct memslot_error *err);

@@ -194,6 +194,8 @@ static int create_rtc(struct vmm_machine *m, struct memslot_error *err)
 		&m->rtc, plic_line(&m->plic, VMM_RTC_IRQ), NULL, NULL, err);
 
 	m->has_rtc = r == 0;
+	if (!r && m->config.timer)
+		rtc_on_armed(&m->rtc, m->config.timer, m->config.ctx);
 	return r;
 }
 
@@ -240,7 +242,6 @@ static int write_guest(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 		m->track, &m->reader, 0, gpa, bytes, len, loader);
 }
 
-/* Before the CPUs exist, whose ISA it must tell: only a size is needed. */
 static int build_fdt(struct vmm_machine *m, gpa_t initrd, uint64_t initrd_size,
 	struct memslot_error *err)
 {

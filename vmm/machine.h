@@ -74,10 +74,15 @@ struct vmm_config {
 	const struct memslot_order *order; /* NULL: ours */
 	struct fault_plan *faults;         /* or NULL */
 
-	/* What the guest writes to its serial port or SBI console. */
+	/*
+	 * What the guest writes to its serial port or SBI debug console. Input
+	 * goes to the serial port only; the debug console never has any.
+	 */
 	void (*output)(void *ctx, const void *bytes, size_t len);
 	/* The serial port has room for input again. */
 	void (*room)(void *ctx);
+	/* A timer was set: call vmm_machine_tick() anew. */
+	void (*timer)(void *ctx);
 	/* See struct slotctl_events. */
 	void (*guest_report)(void *ctx, const struct slotctl_report *report);
 	void *ctx;
@@ -103,7 +108,7 @@ int vmm_machine_create(const struct vmm_config *config,
 /* Not while it runs. NULL is allowed. */
 void vmm_machine_destroy(struct vmm_machine *m);
 
-/* Once per machine. The calling thread becomes CPU 0. */
+/* The calling thread becomes CPU 0. Once per machine. */
 int vmm_machine_run(
 	struct vmm_machine *m, enum vmm_stop *why, struct memslot_error *err);
 /* Any thread; before, while or after it runs. */

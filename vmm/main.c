@@ -10,10 +10,12 @@
 #include "vmm/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int print_only(const struct options *o)
 {
@@ -26,6 +28,21 @@ static int print_only(const struct options *o)
 	return EXIT_FAILURE;
 }
 
+/*
+ * Descriptors 0 to 2 that the caller closed would be given to files of ours,
+ * and be taken for standard input and output then.
+ */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct memslot_error err = {0};
@@ -33,6 +50,7 @@ int main(int argc, char **argv)
 
 	/* A closed pipe is an error of a write, not the end of a guest. */
 	signal(SIGPIPE, SIG_IGN);
+	open_standard_files();
 	if (options_parse(&o, argc, argv, &err)) {
 		say("%s", err.text);
 		return EXIT_USAGE;

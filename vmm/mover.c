@@ -96,16 +96,27 @@ static bool pause_between(struct mover *m)
 	return !stop;
 }
 
-static void arm(struct mover *m)
+/* Before move i: make it fail, if it is its turn. */
+static void arm(struct mover *m, uint64_t i)
 {
-	unsigned point = m->config.inject_point;
-
-	if (!point) {
-		point = points_of_a_move[m->next_point++];
-		if (!points_of_a_move[m->next_point])
-			m->next_point = 0;
+	if (m->config.inject_point) {
+		if (i == 0)
+			fault_arm(m->config.faults, m->config.inject_point,
+				m->config.inject_nth, false);
+		return;
 	}
-	fault_arm(m->config.faults, point, 1, false);
+	if (i % FAIL_EVERY != FAIL_EVERY - 1)
+		return;
+	fault_arm(
+		m->config.faults, points_of_a_move[m->next_point++], 1, false);
+	if (!points_of_a_move[m->next_point])
+		m->next_point = 0;
+}
+
+static void disarm(struct mover *m)
+{
+	if (!m->config.inject_point)
+		fault_arm(m->config.faults, FAULT_ANY, 0, false);
 }
 
 static void move_once(struct mover *m, uint64_t i)
@@ -118,12 +129,11 @@ static void move_once(struct mover *m, uint64_t i)
 
 	if (slotctl_window(slotctl, &base, &size))
 		return;
-	if (i % FAIL_EVERY == FAIL_EVERY - 1)
-		arm(m);
+	arm(m, i);
 	r = slotctl_command(slotctl, SLOTCTL_MOVE_KEEP,
 		base == VMM_RANGE_BASE ? m->config.target : VMM_RANGE_BASE,
 		&result, NULL);
-	fault_arm(m->config.faults, FAULT_ANY, 0, false);
+	disarm(m);
 	m->result.moves_tried++;
 	if (r)
 		m->result.moves_failed++;
@@ -137,8 +147,10 @@ static void end_guest(struct mover *m)
 {
 	const uint64_t stop = 1;
 
-	vmm_machine_poke(m->config.machine, VMM_RAM_BASE + BARE_STOP_OFFSET,
-		&stop, sizeof(stop));
+	/* A guest that cannot be told would run for ever. */
+	if (vmm_machine_poke(m->config.machine, VMM_RAM_BASE + BARE_STOP_OFFSET,
+		    &stop, sizeof(stop)))
+		vmm_machine_stop(m->config.machine);
 }
 
 static void *run(void *arg)
@@ -208,7 +220,7 @@ int mover_start(const struct mover_config *config, struct mover **out,
 	m->slots = vmm_machine_slots(config->machine);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->changed, NULL);
-	m->pauses = calloc(config->moves + 1, sizeof(*m->pauses));
+	m->pauses = calloc(config->moves, sizeof(*m->pauses));
 	if (!m->pauses)
 		r = memslot_fail(err, -ENOMEM, "no memory to note %llu pauses",
 			(unsigned long long)config->moves);

@@ -28,8 +28,13 @@ struct mover_config {
 	gpa_t target; /* the second place */
 	uint64_t window_size;
 	uint64_t tracked_pages; /* from the window's first page */
-	unsigned inject_point;  /* 0: each point of a move in turn */
-	bool end_guest;         /* tell the built-in guest when to finish */
+	/*
+	 * 0: every fourth move fails, at each point of a move in turn; else
+	 * one move does, where this point is reached the nth time.
+	 */
+	unsigned inject_point;
+	uint64_t inject_nth;
+	bool end_guest; /* tell the built-in guest when to finish */
 };
 
 struct mover_pause {

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOVES_MAX    100000000u
+#define INTERVAL_MAX 3600000000u /* us: an hour */
+
 /* ---- numbers ---------------------------------------------------------------- */
 
 int options_size(const char *text, uint64_t *value)
@@ -119,10 +122,6 @@ static int check_slot(const struct vmm_slot *s, struct memslot_error *err)
 			"ending at most at %#llx",
 			(unsigned long long)s->size,
 			(unsigned long long)s->base, (unsigned long long)limit);
-	if (s->id >= MEMSLOT_IDS_MAX)
-		return memslot_fail(err, -EINVAL,
-			"--slot: id %u; ids end at %u", s->id,
-			MEMSLOT_IDS_MAX - 1);
 	return 0;
 }
 
@@ -131,16 +130,25 @@ static int slot_word(struct vmm_slot *s, unsigned *given, const char *word,
 {
 	const char *v;
 	uint64_t id = 0;
+	bool twice = false;
 	int r = 0;
 
 	if ((v = value_of(word, "id"))) {
+		twice = *given & 1;
 		*given |= 1;
 		r = number("--slot id", v, &id, err);
-		s->id = id < MEMSLOT_IDS_MAX ? (unsigned)id : MEMSLOT_IDS_MAX;
+		if (!r && (id <= VMM_SLOT_WINDOW || id >= MEMSLOT_IDS_MAX))
+			r = memslot_fail(err, -EINVAL,
+				"--slot: id %s is not %u to %u (0 and 1 are "
+				"RAM and the window)",
+				v, VMM_SLOT_WINDOW + 1, MEMSLOT_IDS_MAX - 1);
+		s->id = (unsigned)id;
 	} else if ((v = value_of(word, "base"))) {
+		twice = *given & 2;
 		*given |= 2;
 		r = number("--slot base", v, &s->base, err);
 	} else if ((v = value_of(word, "size"))) {
+		twice = *given & 4;
 		*given |= 4;
 		r = number("--slot size", v, &s->size, err);
 	} else if (strcmp(word, "ro") == 0) {
@@ -153,6 +161,9 @@ static int slot_word(struct vmm_slot *s, unsigned *given, const char *word,
 			"id=,base=,size=[,ro][,log-dirty]",
 			word);
 	}
+	if (!r && twice)
+		r = memslot_fail(
+			err, -EINVAL, "--slot: \"%s\" is given twice", word);
 	return r;
 }
 
@@ -187,13 +198,16 @@ static int parse_slot(struct options *o, char *text, struct memslot_error *err)
 static int parse_track(struct options *o, char *text, struct memslot_error *err)
 {
 	char *base = next_word(&text), *pages = next_word(&text);
+	const char *more = text;
 	struct options_track *t = &o->track[o->track_count];
 	uint64_t gpa;
 	int r;
 
-	if (!pages || text)
+	if (!pages || more)
 		return memslot_fail(err, -EINVAL,
-			"--track: \"%s\" is not BASE,PAGES", base);
+			"--track: \"%s%s%s%s%s\" is not BASE,PAGES", base,
+			pages ? "," : "", pages ? pages : "", more ? "," : "",
+			more ? more : "");
 	if (o->track_count == OPTIONS_TRACKS_MAX)
 		return memslot_fail(err, -EINVAL, "--track: at most %d of them",
 			OPTIONS_TRACKS_MAX);
@@ -235,6 +249,22 @@ static int parse_inject(
 	return 0;
 }
 
+/* A sub-option of --move-slot that must be lo .. hi and given once. */
+static int sub_number(const char *name, const char *text, bool *given,
+	uint64_t *value, uint64_t lo, uint64_t hi, struct memslot_error *err)
+{
+	int r = number(name, text, value, err);
+
+	if (!r && *given)
+		r = memslot_fail(err, -EINVAL, "%s is given twice", name);
+	if (!r && (*value < lo || *value > hi))
+		r = memslot_fail(err, -EINVAL, "%s: %s is not %llu to %llu",
+			name, text, (unsigned long long)lo,
+			(unsigned long long)hi);
+	*given = true;
+	return r;
+}
+
 static int parse_move_slot(
 	struct options *o, char *text, struct memslot_error *err)
 {
@@ -242,23 +272,24 @@ static int parse_move_slot(
 	char *word;
 	int r = 0;
 
-	o->action = OPTIONS_MOVE_SLOT;
 	while (!r && (word = next_word(&text))) {
 		if ((v = value_of(word, "count")))
-			r = number("--move-slot count", v, &o->move_count, err);
+			r = sub_number("--move-slot count", v, &o->has_count,
+				&o->move_count, 1, MOVES_MAX, err);
 		else if ((v = value_of(word, "interval")))
-			r = number("--move-slot interval", v,
-				&o->move_interval_us, err);
+			r = sub_number("--move-slot interval", v,
+				&o->has_interval, &o->move_interval_us, 0,
+				INTERVAL_MAX, err);
 		else if ((v = value_of(word, "target")))
-			r = number(
-				"--move-slot target", v, &o->move_target, err);
+			r = sub_number("--move-slot target", v, &o->has_target,
+				&o->move_target, 0, MEMSLOT_GPA_LIMIT, err);
 		else
 			r = memslot_fail(err, -EINVAL,
 				"--move-slot: \"%s\" is not known; say "
 				"count=,interval=,target=",
 				word);
 	}
-	if (!r && o->move_target)
+	if (!r)
 		r = pages_only("--move-slot target", o->move_target, err);
 	return r;
 }
@@ -434,32 +465,89 @@ static int find(const char *arg, char **value)
 	return -1;
 }
 
+/* --help, and then --version, whatever else is asked for. */
+static void ask_for(struct options *o, enum options_action action)
+{
+	if (action > o->action)
+		o->action = action;
+}
+
 /* Options without an entry in the table; false: not one of them. */
 static bool parse_simple(
 	struct options *o, char *arg, int *r, struct memslot_error *err)
 {
 	const size_t move_len = strlen("--move-slot");
 
-	if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
-		o->action = OPTIONS_HELP;
-	else if (strcmp(arg, "--version") == 0)
-		o->action = OPTIONS_VERSION;
-	else if (strcmp(arg, "-v") == 0)
+	if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+		ask_for(o, OPTIONS_HELP);
+	} else if (strcmp(arg, "--version") == 0) {
+		ask_for(o, OPTIONS_VERSION);
+	} else if (strcmp(arg, "-v") == 0) {
 		o->verbose = true;
-	else if (strcmp(arg, "--no-reboot") == 0)
+	} else if (strcmp(arg, "--no-reboot") == 0) {
 		o->no_reboot = true;
-	else if (strcmp(arg, "--move-slot") == 0)
-		o->action = OPTIONS_MOVE_SLOT;
-	else if (strncmp(arg, "--move-slot=", move_len + 1) == 0)
+	} else if (strcmp(arg, "--move-slot") == 0) {
+		ask_for(o, OPTIONS_MOVE_SLOT);
+	} else if (strncmp(arg, "--move-slot=", move_len + 1) == 0) {
+		ask_for(o, OPTIONS_MOVE_SLOT);
 		*r = parse_move_slot(o, arg + move_len + 1, err);
-	else
+	} else {
 		return false;
+	}
 	return true;
+}
+
+/* What the machine has where, besides RAM, whose size the user chooses. */
+static const struct {
+	const char *name;
+	uint64_t base, size;
+} machine_map[] = {
+	{"the power-off device", VMM_SYSCON_BASE, 0x1000},
+	{"the clock", VMM_RTC_BASE, 0x1000},
+	{"the slot controller", VMM_SLOTCTL_BASE, 0x1000},
+	{"the interrupt controller", VMM_PLIC_BASE, 0x600000},
+	{"the serial port", VMM_UART_BASE, 0x1000},
+	{"the window's range", VMM_RANGE_BASE, VMM_RANGE_SIZE},
+};
+
+static bool overlap(const struct vmm_slot *s, uint64_t base, uint64_t size)
+{
+	return s->base < base + size && base < s->base + s->size;
+}
+
+/* Slot n against the machine, and against the slots before it. */
+static int check_place(
+	const struct options *o, unsigned n, struct memslot_error *err)
+{
+	const struct vmm_slot *s = &o->slot[n];
+	uint64_t ram = o->mem_size ? o->mem_size : VMM_MEM_DEFAULT;
+	const char *what = NULL;
+
+	for (size_t i = 0; i < sizeof(machine_map) / sizeof(*machine_map); i++)
+		if (overlap(s, machine_map[i].base, machine_map[i].size))
+			what = machine_map[i].name;
+	if (overlap(s, VMM_RAM_BASE, ram))
+		what = "RAM";
+	for (unsigned i = 0; i < n; i++) {
+		if (o->slot[i].id == s->id)
+			return memslot_fail(err, -EINVAL,
+				"--slot: id %u is given twice", s->id);
+		if (overlap(s, o->slot[i].base, o->slot[i].size))
+			what = "another --slot";
+	}
+	if (!what)
+		return 0;
+	return memslot_fail(err, -EINVAL,
+		"--slot: slot %u at [%#llx, %#llx) overlaps %s", s->id,
+		(unsigned long long)s->base,
+		(unsigned long long)(s->base + s->size), what);
 }
 
 /* Do the options agree with each other? */
 static int check(const struct options *o, struct memslot_error *err)
 {
+	int r = 0;
+
 	if (o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION)
 		return 0;
 	if (!o->kernel && (o->initrd || o->append || o->dump_dtb))
@@ -476,7 +564,12 @@ static int check(const struct options *o, struct memslot_error *err)
 		return memslot_fail(err, -EINVAL,
 			"--report goes with --move-slot, which has something "
 			"to report");
-	return 0;
+	if (o->dump_dtb && o->action == OPTIONS_MOVE_SLOT)
+		return memslot_fail(err, -EINVAL,
+			"--dump-dtb runs nothing, --move-slot does: choose");
+	for (unsigned n = 0; !r && n < o->slot_count; n++)
+		r = check_place(o, n, err);
+	return r;
 }
 
 int options_parse(

@@ -11,8 +11,8 @@
 enum options_action {
 	OPTIONS_RUN,
 	OPTIONS_MOVE_SLOT,
-	OPTIONS_HELP,
 	OPTIONS_VERSION,
+	OPTIONS_HELP,
 };
 
 /* Which orders --move-slot shows. */
@@ -42,7 +42,8 @@ struct options {
 	bool json;
 	bool verbose;
 	bool no_reboot;
-	/* --move-slot; 0: default */
+	/* --move-slot, where given */
+	bool has_count, has_interval, has_target;
 	uint64_t move_count, move_interval_us;
 	gpa_t move_target;
 };

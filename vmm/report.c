@@ -46,7 +46,7 @@ static uint64_t dirty(const struct mover_result *r)
 static const struct row rows[] = {
 	{"moves tried", tried},
 	{"  committed", committed},
-	{"  failed (injected)", failed},
+	{"  failed", failed},
 	{"writes to protected pages", done},
 	{"  seen by the tracker", seen},
 	{"  MISSED", mover_writes_missed},

@@ -2,6 +2,7 @@
 #include "vmm/session.h"
 
 #include "memslot/error.h"
+#include "vmm/points.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -77,9 +78,11 @@ static void remove_tracks(struct session *s)
 {
 	if (!s->counter)
 		return;
-	say("%llu writes to tracked pages (%llu pages are still tracked)",
-		(unsigned long long)atomic_load(&s->counted),
-		(unsigned long long)pagetrack_size_pages(s->counter));
+	if (s->ran)
+		say("%llu writes to tracked pages (%llu pages are still "
+		    "tracked)",
+			(unsigned long long)atomic_load(&s->counted),
+			(unsigned long long)pagetrack_size_pages(s->counter));
 	pagetrack_unregister(s->counter);
 	s->counter = NULL;
 }
@@ -104,6 +107,7 @@ void session_init(struct session *s, const struct options *o)
 		.faults = &s->faults,
 		.output = on_output,
 		.room = on_room,
+		.timer = on_room, /* either way the console looks again */
 		.guest_report = on_guest_report,
 		.ctx = s,
 	};
@@ -112,15 +116,16 @@ void session_init(struct session *s, const struct options *o)
 int session_open(struct session *s, struct memslot_error *err)
 {
 	const struct options *o = s->options;
-	int r = console_create(o->json, &s->console, err);
+	int r = vmm_machine_create(&s->config, &s->machine, err);
 
 	if (!r)
-		r = vmm_machine_create(&s->config, &s->machine, err);
-	if (!r)
 		r = add_tracks(s, err);
+	/* Signals end the program as ever until there is a guest to stop. */
+	if (!r)
+		r = console_create(o->json, &s->console, err);
 	if (r)
 		return r;
-	if (o->inject_point)
+	if (o->inject_point && o->action == OPTIONS_RUN)
 		fault_arm(&s->faults, o->inject_point, o->inject_nth, false);
 	return 0;
 }
@@ -132,12 +137,25 @@ int session_run(
 
 	if (r)
 		return r;
+	s->ran = true;
 	r = vmm_machine_run(s->machine, why, err);
 	console_stop(s->console);
 	if (!r && console_signal(s->console))
 		return memslot_fail(err, -EINTR, "ended by signal %d",
 			console_signal(s->console));
 	return r;
+}
+
+int session_injected(struct session *s, struct memslot_error *err)
+{
+	const struct options *o = s->options;
+
+	if (!o->inject_point || atomic_load(&s->faults.fired))
+		return 0;
+	return memslot_fail(err, -ERANGE,
+		"--inject: %s was reached %llu times, so nothing failed",
+		point_name(o->inject_point),
+		(unsigned long long)atomic_load(&s->faults.seen));
 }
 
 void session_close(struct session *s)

@@ -21,6 +21,7 @@ struct session {
 	struct mover *mover;            /* NULL: nothing is moved */
 	struct pagetrack_node *counter; /* of --track */
 	_Atomic(uint64_t) counted;
+	bool ran;
 };
 
 /*
@@ -32,6 +33,8 @@ void session_init(struct session *s, const struct options *o);
 int session_open(struct session *s, struct memslot_error *err);
 int session_run(
 	struct session *s, enum vmm_stop *why, struct memslot_error *err);
+/* Was the failure that --inject asks for reached? -ERANGE if not. */
+int session_injected(struct session *s, struct memslot_error *err);
 void session_close(struct session *s);
 
 /* A sentence to stderr, with the program's name before it. */
