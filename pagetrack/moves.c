@@ -36,6 +36,15 @@ static const struct memslot *destination(const struct pagetrack_node *node,
 	return memslot_txn_heir(t, c, gfn);
 }
 
+/* Is the page's memory at the same gfn afterwards, in whichever slot? */
+static bool keeps_place(
+	const struct memslot_txn *t, const struct memslot_change *c, gfn_t gfn)
+{
+	gfn_t at = gfn;
+
+	return memslot_txn_heir(t, c, &at) && at == gfn;
+}
+
 int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	struct memslot_error *err)
 {
@@ -51,6 +60,13 @@ int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 		if (!relocates(c) || c->from->space != space ||
 			!memslot_contains(c->from, gfn))
 			continue;
+		/* It was not asked, and can refuse no more. */
+		if (node->policy == PAGETRACK_REFUSE &&
+			!keeps_place(pt->txn, c, gfn))
+			return memslot_fail(err, -EBUSY,
+				"page %#llx of space %u is about to move or "
+				"go; node \"%s\" comes too late to refuse",
+				(ull)gfn, space, node->ops->name);
 		to = destination(node, pt->txn, c, &gfn);
 		if (to &&
 			FAULT(memslots_faults(pt->ms), FAULT_PAGETRACK_RESERVE))
@@ -64,15 +80,6 @@ int moves_reserve_page(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 }
 
 /* ---- prepare ---------------------------------------------------------------- */
-
-/* Is the page's memory at the same gfn afterwards, in whichever slot? */
-static bool keeps_place(
-	const struct memslot_txn *t, const struct memslot_change *c, gfn_t gfn)
-{
-	gfn_t at = gfn;
-
-	return memslot_txn_heir(t, c, &at) && at == gfn;
-}
 
 /* One page of one node in a slot that goes or moves. */
 static int prepare_page(struct pagetrack_node *node,

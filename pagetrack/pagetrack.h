@@ -13,8 +13,8 @@
  *   follow  it goes with the memory
  *   stay    it stays at the guest page number, if there is a slot afterwards
  *   refuse  a transaction that moves or deletes one of the node's pages
- *           fails with -EBUSY before it has any effect. A page that is added
- *           while a transaction is past that check stays
+ *           fails with -EBUSY before it has any effect. Once a transaction
+ *           is past that check, adding such a page fails with -EBUSY
  *
  * A page whose place (stay) or memory (follow) is gone after a commit is
  * tracked no more; `committed` tells how many of the node's pages went that
@@ -145,6 +145,8 @@ void pagetrack_unregister(struct pagetrack_node *node);
  *   -EINVAL     size 0, or the range wraps or passes the address limit, or
  *               space out of range
  *   -ENOENT     a page of the range has no slot
+ *   -EBUSY      policy refuse, and a running transaction, which may not be
+ *               refused any more, moves or deletes a page of the range
  *   -EOVERFLOW  65535 counts on one page
  *   -ENOMEM
  */

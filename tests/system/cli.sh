@@ -154,14 +154,25 @@ bad_option 'order|sideways' --move-slot --order sideways
 bad_option 'report|xml' --move-slot --report xml
 
 bad_option 'slot' --kernel "$k" --slot nonsense
-bad_option 'size' --kernel "$k" --slot id=1,base=0x1000000
-bad_option 'base' --kernel "$k" --slot id=1,size=64K
-bad_option 'colour' --kernel "$k" --slot id=1,base=16M,size=64K,colour=red
+bad_option 'size' --kernel "$k" --slot id=2,base=0x1000000
+bad_option 'base' --kernel "$k" --slot id=2,size=64K
+bad_option 'colour' --kernel "$k" --slot id=2,base=16M,size=64K,colour=red
 bad_option 'slot|base|align|page|multiple' \
-	--kernel "$k" --slot id=1,base=0x1000001,size=64K
-bad_option 'slot|size' --kernel "$k" --slot id=1,base=16M,size=0
+	--kernel "$k" --slot id=2,base=0x1000001,size=64K
+bad_option 'slot|size' --kernel "$k" --slot id=2,base=16M,size=0
 bad_option 'slot|id' --kernel "$k" --slot id=x,base=16M,size=64K
 bad_option 'slot|id' --kernel "$k" --slot id=32764,base=16M,size=64K
+bad_option 'RAM and the window' --kernel "$k" --slot id=1,base=16M,size=64K
+bad_option 'twice' --kernel "$k" --slot id=2,id=3,base=16M,size=64K
+bad_option 'twice' --kernel "$k" --slot id=2,base=16M,size=64K \
+	--slot id=2,base=32M,size=64K
+bad_option 'overlaps the serial port' \
+	--kernel "$k" --slot id=2,base=0x10000000,size=4K
+bad_option 'overlaps RAM' --kernel "$k" --slot id=2,base=0x80000000,size=4K
+bad_option 'overlaps another' --kernel "$k" --slot id=2,base=16M,size=64K \
+	--slot id=3,base=0x100f000,size=64K
+bad_option '0x1000000,1,1' --kernel "$k" --track 0x1000000,1,1
+bad_option 'dump-dtb' --kernel "$k" --dump-dtb tree --move-slot
 bad_option 'track' --kernel "$k" --track 0x1000000
 bad_option 'track' --kernel "$k" --track 16M,0
 bad_option 'track' --kernel "$k" --track 16M,lots
