@@ -45,6 +45,7 @@ group()
 		libclang-rt-dev clang
 		binutils strip
 		device-tree-compiler dtc
+		spin spin
 		clang-format clang-format
 		g++ g++
 		gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc

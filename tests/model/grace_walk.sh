@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# grace_walk.sh - walk the interleavings of memslot/reader.c, and show that
+# the walk can fail: mutations of reader.c must be caught
+#
+# usage: grace_walk.sh [preemptions]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# build NAME SED-SCRIPT; spinning 200 times would only make schedules longer
+build()
+{
+	sed -e 's/#define GRACE_SPINS 200/#define GRACE_SPINS 1/' -e "$2" \
+		"$root/memslot/reader.c" >"$work/$1.c"
+	"${CC:-cc}" -std=gnu11 -O1 -w -I"$root" "-DREADER_C=\"$work/$1.c\"" \
+		-o "$work/$1" "$here/grace_walk.c"
+}
+
+mutate()
+{
+	build "$1" "$2"
+	if cmp -s "$work/$1.c" "$work/reader.c"; then
+		echo "$1: the mutation does not fit reader.c any more"
+		exit 1
+	fi
+	if timeout 100 "$work/$1" "${3:-2}" >"$work/log"; then
+		echo "$1: NOT CAUGHT"
+		exit 1
+	fi
+	echo "$1: caught: $(cat "$work/log")"
+}
+
+build reader ''
+timeout 100 "$work/reader" "${1:-3}"
+mutate no-wake 's/if (atomic_load(&r->asked)) {/if (0) {/'
+mutate epoch-off-by-one 's/seen >= epoch;/seen + 1 >= epoch;/'
+mutate set-first '/^	atomic_store(&r->epoch, atomic_load(&ms->epoch));/{h;d;};/r->set = atomic_load(&ms->set);/G'
+mutate keep-last 's/^		r->last = NULL;//'
+mutate never-asked 's/^		atomic_store(&r->asked, 1);//'
+mutate wait-unchecked 's/^		if (reader_passed(r, epoch))$/		if (0)/'
