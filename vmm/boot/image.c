@@ -115,8 +115,9 @@ int image_place(const struct image_ram *ram, const struct image_plan *kernel,
 	if (kernel->end > top || !image_take(kernel->end, &top, fdt_size,
 					 IMAGE_FDT_ALIGN, &p.fdt))
 		return memslot_fail(err, -EFBIG,
-			"device tree: %llu bytes do not fit between the "
-			"kernel's end at %#llx and the end of RAM at %#llx",
+			"device tree: %llu bytes, 2 MiB aligned, do not fit "
+			"between the kernel's end at %#llx and the end of RAM "
+			"at %#llx: give it more --mem",
 			(unsigned long long)fdt_size,
 			(unsigned long long)kernel->end,
 			(unsigned long long)(ram->base + ram->size));
