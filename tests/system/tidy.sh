@@ -37,8 +37,9 @@ rooms="memslot pagetrack devices vmm examples tests"
 # shellcheck disable=SC2086
 {
 	for f in $(sources $rooms) $(find . -path './build*' -prune -o \
-		-name meson.build -print) examples/demo.sh tests/run.sh \
-		.ci/run tests/*/*.sh; do
+		-name meson.build -print) *.md docs/*.md meson_options.txt \
+		.gitignore .clang-format examples/demo.sh tests/run.sh \
+		.ci/run tests/*/*.sh tests/*/*.py; do
 		head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' ||
 			echo "$f"
 	done
