@@ -164,6 +164,7 @@ static void trampoline(unsigned n)
 
 static struct memslot slots[2];
 static struct memslot_set sets[2];
+static struct map_node leaves[2]; /* a set is an index of one slot */
 static bool freed[2];
 static struct memslots ms;
 static struct memslot_reader reader[THREADS];
@@ -172,7 +173,7 @@ static unsigned section[THREADS]; /* how often entered; odd while inside */
 void *map_find(const struct map_node *root, uint64_t key)
 {
 	(void)key;
-	return (void *)(uintptr_t)root;
+	return root->ptr[0];
 }
 
 void *map_ceiling(const struct map_node *root, uint64_t key)
@@ -264,7 +265,12 @@ static void reset(void)
 		slots[n].base_gfn = 4;
 		slots[n].size_pages = 4;
 		sets[n].generation = n;
-		sets[n].by_gfn = (struct map_node *)&slots[n];
+		sets[n].by_gfn = &leaves[n];
+		leaves[n].count = 1;
+		memset(leaves[n].key, 0xff, sizeof(leaves[n].key));
+		leaves[n].key[0] = gfn_key(0, 4);
+		leaves[n].end[0] = gfn_key(0, 8);
+		leaves[n].ptr[0] = &slots[n];
 	}
 	ms.pf = &platform;
 	ms.spaces = 1;

@@ -40,6 +40,6 @@ timeout 100 "$work/reader" "${1:-3}"
 mutate no-wake 's/if (atomic_load(&r->asked)) {/if (0) {/'
 mutate epoch-off-by-one 's/seen >= epoch;/seen + 1 >= epoch;/'
 mutate set-first '/^	atomic_store(&r->epoch, atomic_load(&ms->epoch));/{h;d;};/r->set = atomic_load(&ms->set);/G'
-mutate keep-last 's/^		r->last = NULL;//'
+mutate keep-last 's/^		r->last_pages = 0;//'
 mutate never-asked 's/^		atomic_store(&r->asked, 1);//'
 mutate wait-unchecked 's/^		if (reader_passed(r, epoch))$/		if (0)/'
