@@ -3,12 +3,14 @@
 """console.py - the program on a terminal
 
 On a pty: ^C goes to the guest, ^A x ends the machine, SIGTERM too, and the
-terminal's modes are afterwards what they were. VMM names the program.
+terminal's modes are afterwards what they were. A reader who does not read
+does not keep the machine from ending. VMM names the program.
 """
 import os
 import pty
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import termios
@@ -64,6 +66,28 @@ def terminate(_, pid):
     os.kill(pid, signal.SIGTERM)
 
 
+# lui s1,0x10000; li t0,'x'; 1: sb t0,(s1); j 1b
+SPAM = [0x100004B7, 0x07800293, 0x00548023, 0xFFDFF06F]
+
+
+def stalled():
+    """Nobody reads its output: the pipe fills, and SIGTERM still ends it."""
+    with tempfile.NamedTemporaryFile(suffix=".bin") as f:
+        f.write(struct.pack(f"<{len(SPAM)}I", *SPAM))
+        f.flush()
+        with subprocess.Popen([VMM, "--kernel", f.name, "--mem", "4M"],
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as p:
+            os.read(p.stdout.fileno(), 1)
+            p.terminate()
+            try:
+                return p.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                return None
+
+
 def main():
     with tempfile.NamedTemporaryFile(suffix=".bin") as f:
         f.write(struct.pack(f"<{len(ECHO)}I", *ECHO))
@@ -74,6 +98,10 @@ def main():
             print(f"{act.__name__}: exit {status}")
             if status != expected:
                 sys.exit(1)
+    status = stalled()
+    print(f"stalled: exit {status}")
+    if status != 1:
+        sys.exit(1)
 
 
 main()
