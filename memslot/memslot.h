@@ -380,12 +380,10 @@ enum memslot_host_bytes {
 };
 
 /*
- * With COPY, the new memory must not overlap what a slot of the transaction
- * had before (-EINVAL): the bytes of two slots cannot change places. A split
- * or merge of the slot in the same transaction copies its parts.
- *
  * Back the slot by other host memory of the same size. Everything else stays,
- * dirty bits and protections too.
+ * dirty bits and protections too. With COPY, the new memory must not overlap
+ * what a slot of the transaction had before (-EINVAL): the bytes of two slots
+ * cannot change places.
  */
 int memslot_replace_host(struct memslot_txn *t, unsigned space, unsigned id,
 	void *host, enum memslot_host_bytes bytes);

@@ -582,8 +582,31 @@ static void test_map_check(void)
 	SPOILT(top, top.end[0] = 10);
 }
 
+/* Bytes are copied one slot after the other: none may be copied over. */
+static void test_copy_over(void)
+{
+	struct memslot_txn *t;
+
+	bed_open(&b, 1);
+	CHECK_EQ(bed_create(&b, 0, 1, 0x100, 8, 0, 0), 0);
+	CHECK_EQ(bed_create(&b, 0, 2, 0x200, 8, 16, 0), 0);
+	t = bed_begin(&b); /* two slots change places */
+	memslot_replace_host(t, 0, 1, b.host + 16 * P, MEMSLOT_HOST_COPY);
+	memslot_replace_host(t, 0, 2, b.host, MEMSLOT_HOST_COPY);
+	CHECK_EQ(memslot_commit(t, NULL, &b.err), -EINVAL);
+	CHECK_TEXT(b.err.text, "that slot 2 has now");
+	t = bed_begin(&b); /* one page on, into itself */
+	memslot_replace_host(t, 0, 1, b.host + P, MEMSLOT_HOST_COPY);
+	CHECK_EQ(memslot_commit(t, NULL, &b.err), -EINVAL);
+	t = bed_begin(&b); /* right behind itself */
+	memslot_replace_host(t, 0, 1, b.host + 8 * P, MEMSLOT_HOST_COPY);
+	CHECK_EQ(memslot_commit(t, NULL, &b.err), 0);
+	bed_close(&b);
+}
+
 int main(void)
 {
+	test_copy_over();
 	test_refusals();
 	test_grows_too_far();
 	test_merge_too_large();

@@ -141,10 +141,37 @@ static void test_host_clock(void)
 	rtc_fini(&dev);
 }
 
+static void count_armed(void *ctx)
+{
+	unsigned *n = ctx;
+
+	++*n;
+}
+
+/* Whoever sleeps until the next alarm must hear of a new one. */
+static void test_on_armed(void)
+{
+	struct rtc memory, *dev = fresh(&memory);
+	unsigned n = 0;
+
+	rtc_on_armed(dev, count_armed, &n);
+	put(dev, 0x0c, (uint32_t)(host_ns >> 32) + 1);
+	CHECK_EQ(n, 0);
+	put(dev, 0x08, 0);
+	CHECK_EQ(n, 1);
+	put(dev, 0x10, 1);
+	put(dev, 0x14, 1);
+	CHECK_EQ(n, 1);
+	set_alarm(dev, host_ns - 5); /* rings at once: nothing to wait for */
+	CHECK_EQ(n, 1);
+	rtc_fini(dev);
+}
+
 int main(void)
 {
 	test_time();
 	test_alarm();
 	test_host_clock();
+	test_on_armed();
 	return TEST_END("rtc");
 }
