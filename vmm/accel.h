@@ -29,8 +29,7 @@ struct accel_ops {
 	 * of their own, until somebody stops them. -ENOMEM, -EAGAIN: a thread
 	 * could not be started; otherwise 0 and *why.
 	 */
-	int (*run)(
-		void *ctx, enum accel_stop *why, struct memslot_error *err);
+	int (*run)(void *ctx, enum accel_stop *why, struct memslot_error *err);
 	/*
 	 * Stop all vCPUs soon. Any thread, also a device's handler; before,
 	 * while or after they run. The first reason counts.
