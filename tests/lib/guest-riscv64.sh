@@ -19,7 +19,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/lib/common.sh
 . "$root/tests/lib/common.sh"
 
-suite=trixie
+# The first of these whose index the archive has in full: for hours after an
+# update a mirror may have only half of a suite.
+suites='trixie forky'
 arch=riscv64
 kernel_meta=linux-image-$arch
 out=$cache/$arch
@@ -100,8 +102,6 @@ site=$(archive) ||
 mkdir -p "$tmp/state/lists/partial" "$tmp/cache/archives/partial" \
 	"$tmp/etc" "$tmp/deb" "$tmp/files"
 : >"$tmp/state/status"
-printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$site" "$suite" \
-	>"$tmp/etc/sources.list"
 
 # private_apt TOOL ARGUMENT...
 private_apt()
@@ -150,12 +150,28 @@ download()
 
 printf "fetching Debian's %s kernel and busybox (about 120 MB)\n" "$arch"
 
-twice update || fail "cannot fetch Debian's list of packages for $arch"
+# choose SUITE: use it from now on, if its index can be had
+choose()
+{
+	suite=$1
+	printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$site" "$suite" \
+		>"$tmp/etc/sources.list"
+	twice update
+}
+
+for suite in $suites none; do
+	[ "$suite" != none ] ||
+		fail "cannot fetch Debian's list of packages for $arch"
+	! choose "$suite" || break
+done
 
 # The meta package names the current kernel. One built without signatures
-# and for the plain architecture is what we want.
+# and for the plain architecture is what we want; since forky the file is in
+# a package of its own.
 kernel=$(private_apt apt-cache depends --important "$kernel_meta" |
 	awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ { print $2; exit }')
+binary=$(printf '%s\n' "$kernel" | sed 's/^linux-image-/linux-binary-/')
+! private_apt apt-cache show "$binary" >/dev/null || kernel=$binary
 [ -n "$kernel" ] || fail "Debian $suite has no kernel package for $arch"
 
 for package in "$kernel" busybox-static; do
@@ -167,14 +183,17 @@ extract()
 {
 	mkdir "$tmp/x"
 	dpkg-deb --fsys-tarfile "$tmp/deb/$1"_*.deb |
-		tar -x -C "$tmp/x" --no-same-owner --wildcards "$2" ||
-		die "$1 for $arch has no $2"
+		tar -x -C "$tmp/x" --no-same-owner --wildcards "$2" \
+			2>>"$log" || die "$1 for $arch has no $2"
 	find "$tmp/x" -type f -exec mv {} "$tmp/files/$3" \;
 	rm -rf "$tmp/x"
 	[ -s "$tmp/files/$3" ] || die "$1 for $arch has no $2"
 }
 
-extract "$kernel" './boot/vmlinu[xz]-*' Image
+case $kernel in
+linux-binary-*) extract "$kernel" './usr/lib/modules/*/vmlinuz' Image ;;
+*) extract "$kernel" './boot/vmlinu[xz]-*' Image ;;
+esac
 extract busybox-static '*/busybox' busybox
 chmod 644 "$tmp/files/Image"
 chmod 755 "$tmp/files/busybox"
