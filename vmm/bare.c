@@ -20,7 +20,7 @@
 
 #include "devices/slotctl.h"
 #include "devices/syscon.h"
-#include "vmm/machine.h"
+#include "vmm/riscv64.h"
 #include "vmm/rvasm.h"
 
 enum {
@@ -42,10 +42,10 @@ static void set_up(struct rv_program *p, rv_label trap, uint64_t words,
 {
 	rv_la(p, RV_T0, trap);
 	rv_emit(p, rv_csrw(RV_CSR_STVEC, RV_T0));
-	rv_li(p, SLOTS, VMM_SLOTCTL_BASE);
+	rv_li(p, SLOTS, RISCV64_SLOTCTL_BASE);
 	rv_li(p, WORDS, words);
 	rv_li(p, TRACKED, tracked_words);
-	rv_li(p, STOP, VMM_RAM_BASE + BARE_STOP_OFFSET);
+	rv_li(p, STOP, BARE_STOP);
 	rv_li(p, ROUND, 1);
 	rv_li(p, WRITES, 0);
 	rv_li(p, WRONG, 0);
@@ -90,7 +90,7 @@ static void report(struct rv_program *p)
 	rv_emit(p, rv_sd(WRONG, SLOTS, SLOTCTL_REG_BYTES_WRONG));
 	rv_li(p, RV_T0, 1);
 	rv_emit(p, rv_sw(RV_T0, SLOTS, SLOTCTL_REG_DONE));
-	rv_li(p, RV_T0, VMM_SYSCON_BASE);
+	rv_li(p, RV_T0, RISCV64_SYSCON_BASE);
 	rv_li(p, RV_T1, SYSCON_POWEROFF);
 	rv_emit(p, rv_sw(RV_T1, RV_T0, 0));
 	here = rv_label_here(p);

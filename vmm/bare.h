@@ -11,12 +11,14 @@
 #ifndef VMM_BARE_H
 #define VMM_BARE_H
 
+#include "vmm/riscv64.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-/* Room for the code, and where the host says "finish this round". */
-#define BARE_CODE_MAX    4096u
-#define BARE_STOP_OFFSET 8192u /* a 64-bit word, from the start of RAM */
+#define BARE_CODE_MAX 4096u
+/* A 64-bit word: not 0 means "finish this round". */
+#define BARE_STOP (RISCV64_RAM_BASE + 8192u)
 
 /*
  * Assemble the guest for a window of `words` 64-bit words, of which the first

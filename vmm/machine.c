@@ -8,47 +8,13 @@
  */
 #include "vmm/machine.h"
 
-#include "devices/plic.h"
-#include "devices/rtc.h"
-#include "devices/syscon.h"
-#include "devices/uart.h"
 #include "memslot/error.h"
-#include "vmm/boot/fdt.h"
-#include "vmm/boot/image.h"
-#include "vmm/soft/soft.h"
+#include "vmm/platform.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-
-#define TIMEBASE_HZ 10000000u
-
-struct mapping {
-	void *host;
-	uint64_t size;
-};
-
-struct vmm_machine {
-	struct vmm_config config;
-	struct memslots *slots;
-	struct pagetrack *track;
-	struct soft *soft;
-	struct bus bus;
-	struct plic plic;
-	struct uart uart;
-	struct rtc rtc;
-	struct syscon syscon;
-	struct slotctl slotctl;
-	bool has_plic, has_uart, has_rtc, has_slotctl, has_reader;
-	struct memslot_reader reader; /* loading and poking */
-	struct mapping *mappings;     /* RAM, window, extra slots */
-	unsigned mapping_count;
-	void *fdt;
-	size_t fdt_size;
-	gpa_t entry, fdt_gpa;
-};
 
 typedef unsigned long long ull;
 
@@ -72,7 +38,7 @@ static void *map_memory(struct vmm_machine *m, uint64_t size)
 static int add_slot(struct vmm_machine *m, struct memslot_txn *t,
 	const struct vmm_slot *slot, struct memslot_error *err)
 {
-	void *host = map_memory(m, slot->size);
+	uint8_t *host = map_memory(m, slot->size);
 	struct memslot_config c = {
 		.id = slot->id,
 		.gpa = slot->base,
@@ -85,29 +51,50 @@ static int add_slot(struct vmm_machine *m, struct memslot_txn *t,
 		return memslot_fail(err, -ENOMEM,
 			"slot %u: the host has no %llu bytes to back it",
 			slot->id, (ull)slot->size);
+	if (slot->id == VMM_SLOT_WINDOW)
+		m->window = host;
 	memslot_create(t, &c);
 	return 0;
 }
 
+unsigned machine_ram(const struct vmm_machine *m, struct image_ram ram[2])
+{
+	const struct vmm_map *map = &m->platform->map;
+	uint64_t size = m->config.mem_size;
+
+	ram[0] = (struct image_ram){map->ram_base, size};
+	if (size <= map->low_ram_max)
+		return 1;
+	ram[0].size = map->low_ram_max;
+	ram[1] = (struct image_ram){map->high_ram_base, size - ram[0].size};
+	return 2;
+}
+
 static int create_slots(struct vmm_machine *m, struct memslot_error *err)
 {
-	const struct vmm_slot own[] = {
-		{VMM_SLOT_RAM, VMM_RAM_BASE, m->config.mem_size, 0},
-		{VMM_SLOT_WINDOW, VMM_RANGE_BASE, m->config.window_size,
-			MEMSLOT_LOG_DIRTY},
-	};
+	const struct vmm_slot window = {VMM_SLOT_WINDOW,
+		m->platform->map.range_base, m->config.window_size,
+		MEMSLOT_LOG_DIRTY};
+	struct image_ram ram[2];
+	unsigned rams = machine_ram(m, ram);
 	struct memslot_txn *t;
 	int r;
 
-	m->mappings = calloc(m->config.slot_count + 2u, sizeof(*m->mappings));
+	m->mappings = calloc(m->config.slot_count + 3u, sizeof(*m->mappings));
 	if (!m->mappings)
 		return memslot_fail(err, -ENOMEM, "no memory for %u slots",
-			m->config.slot_count + 2);
+			m->config.slot_count + 3);
 	r = memslot_begin(m->slots, &t, err);
 	if (r)
 		return r;
-	for (unsigned i = 0; !r && i < 2; i++)
-		r = add_slot(m, t, &own[i], err);
+	for (unsigned i = 0; !r && i < rams; i++) {
+		const struct vmm_slot s = {i ? VMM_SLOT_HIGH : VMM_SLOT_RAM,
+			ram[i].base, ram[i].size, 0};
+
+		r = add_slot(m, t, &s, err);
+	}
+	if (!r)
+		r = add_slot(m, t, &window, err);
 	for (unsigned i = 0; !r && i < m->config.slot_count; i++)
 		r = add_slot(m, t, &m->config.slots[i], err);
 	if (r) {
@@ -117,123 +104,57 @@ static int create_slots(struct vmm_machine *m, struct memslot_error *err)
 	return memslot_commit(t, NULL, err);
 }
 
-/* ---- devices ---------------------------------------------------------------- */
+/* ---- extra slots against what the machine has --------------------------------- */
 
-static void on_syscon(void *ctx, unsigned what, unsigned code)
+static int check_slot(const struct vmm_slot *s, const char *what, gpa_t base,
+	uint64_t size, struct memslot_error *err)
 {
-	struct vmm_machine *m = ctx;
-
-	(void)code;
-	soft_request_stop(m->soft, what == SYSCON_POWEROFF ? SOFT_STOP_SHUTDOWN
-				   : what == SYSCON_REBOOT ? SOFT_STOP_REBOOT
-							   : SOFT_STOP_FAILURE);
+	if (s->base >= base + size || base >= s->base + s->size)
+		return 0;
+	return memslot_fail(err, -EEXIST,
+		"slot %u at [%#llx, %#llx) overlaps %s at [%#llx, %#llx)",
+		s->id, (ull)s->base, (ull)(s->base + s->size), what, (ull)base,
+		(ull)(base + size));
 }
 
-static int create_cpus(struct vmm_machine *m, struct memslot_error *err)
+/* Before they are made, so that the sentence names what is there. */
+static int check_memory(struct vmm_machine *m, struct memslot_error *err)
 {
-	const struct soft_config c = {
-		.slots = m->slots,
-		.track = m->track,
-		.bus = &m->bus,
-		.harts = m->config.cpus,
-		.entry = m->entry,
-		.a1 = m->fdt_gpa,
-		.timebase_hz = TIMEBASE_HZ,
-		.console_out = m->config.output,
-		.console_ctx = m->config.ctx,
-	};
-
-	return soft_create(&c, &m->soft, err);
-}
-
-static int create_plic(struct vmm_machine *m, struct memslot_error *err)
-{
-	struct irq_line out[VMM_CPUS_MAX];
-	int r;
-
-	for (unsigned i = 0; i < m->config.cpus; i++)
-		out[i] = soft_external_irq(m->soft, i);
-	r = plic_init(&m->plic, VMM_PLIC_SOURCES, m->config.cpus, out, err);
-	m->has_plic = r == 0;
-	return r;
-}
-
-static int create_serial(struct vmm_machine *m, struct memslot_error *err)
-{
-	const struct uart_config c = {
-		.output = m->config.output,
-		.room = m->config.room,
-		.ctx = m->config.ctx,
-		.irq = plic_line(&m->plic, VMM_UART_IRQ),
-	};
-	int r = uart_init(&m->uart, &c, err);
-
-	m->has_uart = r == 0;
-	return r;
-}
-
-static int create_slotctl(struct vmm_machine *m, struct memslot_error *err)
-{
-	const struct slotctl_config c = {
-		.slots = m->slots,
-		.id = VMM_SLOT_WINDOW,
-		.range_base = VMM_RANGE_BASE,
-		.range_size = VMM_RANGE_SIZE,
-		.events = {.done = m->config.guest_report,
-			.ctx = m->config.ctx},
-	};
-	int r = slotctl_init(&m->slotctl, &c, err);
-
-	m->has_slotctl = r == 0;
-	return r;
-}
-
-static int create_rtc(struct vmm_machine *m, struct memslot_error *err)
-{
-	int r = rtc_init(
-		&m->rtc, plic_line(&m->plic, VMM_RTC_IRQ), NULL, NULL, err);
-
-	m->has_rtc = r == 0;
-	if (!r && m->config.timer)
-		rtc_on_armed(&m->rtc, m->config.timer, m->config.ctx);
-	return r;
-}
-
-static int fill_bus(struct vmm_machine *m, struct memslot_error *err)
-{
-	const struct bus_range ranges[] = {
-		{VMM_SYSCON_BASE, SYSCON_SIZE, &syscon_bus_ops, &m->syscon},
-		{VMM_RTC_BASE, RTC_SIZE, &rtc_bus_ops, &m->rtc},
-		{VMM_SLOTCTL_BASE, SLOTCTL_SIZE, &slotctl_bus_ops, &m->slotctl},
-		{VMM_PLIC_BASE, PLIC_SIZE, &plic_bus_ops, &m->plic},
-		{VMM_UART_BASE, UART_SIZE, &uart_bus_ops, &m->uart},
-	};
+	const struct vmm_map *map = &m->platform->map;
+	struct image_ram ram[2];
+	unsigned rams = machine_ram(m, ram);
 	int r = 0;
 
-	for (size_t i = 0; !r && i < sizeof(ranges) / sizeof(*ranges); i++)
-		r = bus_add(&m->bus, ranges[i].gpa, ranges[i].size,
-			ranges[i].ops, ranges[i].ctx, err);
+	for (unsigned n = 0; !r && n < m->config.slot_count; n++) {
+		const struct vmm_slot *s = &m->config.slots[n];
+
+		for (unsigned i = 0; !r && i < rams; i++)
+			r = check_slot(s, "RAM", ram[i].base, ram[i].size, err);
+		if (!r)
+			r = check_slot(s, "the window's range", map->range_base,
+				map->range_size, err);
+	}
 	return r;
 }
 
-static int create_devices(struct vmm_machine *m, struct memslot_error *err)
+/* A device behind memory would never be asked. */
+static int check_devices(struct vmm_machine *m, struct memslot_error *err)
 {
-	int r;
+	int r = 0;
 
-	syscon_init(&m->syscon, on_syscon, m);
-	r = create_plic(m, err);
-	if (!r)
-		r = create_serial(m, err);
-	if (!r)
-		r = create_rtc(m, err);
-	if (!r)
-		r = create_slotctl(m, err);
-	return r ? r : fill_bus(m, err);
+	for (unsigned n = 0; !r && n < m->config.slot_count; n++)
+		for (unsigned i = 0; !r && i < m->mmio.count; i++) {
+			const struct bus_range *d = &m->mmio.range[i];
+
+			r = check_slot(&m->config.slots[n], d->ops->name,
+				d->gpa, d->size, err);
+		}
+	return r;
 }
 
-/* ---- the guest -------------------------------------------------------------- */
+/* ---- what all kinds have -------------------------------------------------------- */
 
-static int write_guest(void *ctx, gpa_t gpa, const void *bytes, size_t len)
+int machine_load(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 {
 	struct vmm_machine *m = ctx;
 	const struct pagetrack_source loader = {PAGETRACK_LOADER, 0};
@@ -242,98 +163,40 @@ static int write_guest(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 		m->track, &m->reader, 0, gpa, bytes, len, loader);
 }
 
-static int build_fdt(struct vmm_machine *m, gpa_t initrd, uint64_t initrd_size,
-	struct memslot_error *err)
+int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
+	struct irq_line irq, struct memslot_error *err)
 {
-	const struct fdt_range ram = {VMM_RAM_BASE, m->config.mem_size};
-	uint8_t seed[32];
-	ssize_t seeded = getrandom(seed, sizeof(seed), GRND_NONBLOCK);
-	const struct fdt_machine d = {
-		.ram = &ram,
-		.ram_count = 1,
-		.harts = m->config.cpus,
-		.isa = soft_isa(m->soft),
-		.mmu_type = soft_mmu_type(m->soft),
-		.timebase_hz = TIMEBASE_HZ,
-		.bootargs = m->config.append,
-		.initrd = {initrd, initrd_size},
-		.rng_seed = seeded > 0 ? seed : NULL,
-		.rng_seed_size = seeded > 0 ? (size_t)seeded : 0,
-		.plic = {VMM_PLIC_BASE, PLIC_SIZE},
-		.plic_sources = VMM_PLIC_SOURCES,
-		.uart = {VMM_UART_BASE, UART_SIZE},
-		.uart_irq = VMM_UART_IRQ,
-		.rtc = {VMM_RTC_BASE, RTC_SIZE},
-		.rtc_irq = VMM_RTC_IRQ,
-		.syscon = {VMM_SYSCON_BASE, SYSCON_SIZE},
-		.syscon_poweroff = SYSCON_POWEROFF,
-		.syscon_reboot = SYSCON_REBOOT,
-		.slotctl = {VMM_SLOTCTL_BASE, SLOTCTL_SIZE},
-		.slotctl_range = {VMM_RANGE_BASE, VMM_RANGE_SIZE},
+	const struct uart_config c = {
+		.output = m->config.output,
+		.room = m->config.room,
+		.ctx = m->config.ctx,
+		.irq = irq,
 	};
+	int r = uart_init(&m->uart, &c, err);
 
-	return fdt_build(&d, &m->fdt, &m->fdt_size, err);
-}
-
-/* Where kernel, initrd and device tree go; all but the tree is loaded. */
-static int load_kernel(struct vmm_machine *m, struct image_places *places,
-	uint64_t *initrd_size, struct memslot_error *err)
-{
-	const struct image_memory memory = {
-		.ram = {VMM_RAM_BASE, m->config.mem_size},
-		.write = write_guest,
-		.ctx = m,
-	};
-	struct image_file initrd = {NULL, 0};
-	struct image_plan plan;
-	int r = image_load(m->config.kernel, false, &memory, &plan, err);
-
-	if (!r && m->config.initrd)
-		r = image_read("initrd", m->config.initrd, &initrd, err);
+	m->has_uart = r == 0;
 	if (!r)
-		r = image_place(&memory.ram, &plan, FDT_BLOB_MAX, initrd.len,
-			places, err);
-	if (!r && initrd.len &&
-		write_guest(m, places->initrd, initrd.bytes, initrd.len))
-		r = memslot_fail(err, -EFAULT,
-			"the initrd could not be written at %#llx",
-			(ull)places->initrd);
-	m->entry = plan.entry;
-	*initrd_size = initrd.len;
-	image_free(&initrd);
+		r = bus_add(bus, base, UART_SIZE, &uart_bus_ops, &m->uart, err);
 	return r;
 }
 
-static int load_code(struct vmm_machine *m, struct memslot_error *err)
+static int create_slotctl(struct vmm_machine *m, struct memslot_error *err)
 {
-	m->entry = VMM_RAM_BASE;
-	if (write_guest(m, m->entry, m->config.code, m->config.code_size))
-		return memslot_fail(err, -EFBIG,
-			"%zu bytes of code do not fit in %llu of RAM",
-			m->config.code_size, (ull)m->config.mem_size);
-	return 0;
-}
+	const struct vmm_map *map = &m->platform->map;
+	const struct slotctl_config c = {
+		.slots = m->slots,
+		.id = VMM_SLOT_WINDOW,
+		.range_base = map->range_base,
+		.range_size = map->range_size,
+		.events = {.done = m->config.guest_report,
+			.ctx = m->config.ctx},
+	};
+	int r = slotctl_init(&m->slotctl, &c, err);
 
-static int load_guest(struct vmm_machine *m, struct memslot_error *err)
-{
-	struct image_places places = {0, 0};
-	uint64_t initrd_size = 0;
-	int r;
-
-	if (m->config.kernel)
-		r = load_kernel(m, &places, &initrd_size, err);
-	else
-		r = load_code(m, err);
-	m->fdt_gpa = places.fdt;
+	m->has_slotctl = r == 0;
 	if (!r)
-		r = create_cpus(m, err);
-	if (r || !m->config.kernel)
-		return r;
-	r = build_fdt(m, places.initrd, initrd_size, err);
-	if (!r && write_guest(m, places.fdt, m->fdt, m->fdt_size))
-		r = memslot_fail(err, -EFAULT,
-			"the device tree could not be written at %#llx",
-			(ull)places.fdt);
+		r = bus_add(&m->mmio, map->slotctl_base, SLOTCTL_SIZE,
+			&slotctl_bus_ops, &m->slotctl, err);
 	return r;
 }
 
@@ -348,19 +211,32 @@ static int check_config(struct vmm_config *c, struct memslot_error *err)
 		return memslot_fail(err, -EINVAL,
 			"%u CPUs asked for; 1 to %u are possible", c->cpus,
 			VMM_CPUS_MAX);
-	if (c->window_size > VMM_RANGE_SIZE)
-		return memslot_fail(err, -EINVAL,
-			"a window of %#llx bytes does not fit in its range of "
-			"%#x",
-			(ull)c->window_size, VMM_RANGE_SIZE);
 	if (!c->kernel && !c->code)
 		return memslot_fail(err, -EINVAL, "there is no guest to run");
 	return 0;
 }
 
-static int build(struct vmm_machine *m, struct memslot_error *err)
+static int choose_platform(struct vmm_machine *m, struct memslot_error *err)
 {
-	int r = check_config(&m->config, err);
+	const struct vmm_config *c = &m->config;
+	uint64_t range_size;
+
+	if (c->accel == VMM_ACCEL_KVM)
+		return memslot_fail(
+			err, -ENOSYS, "this program has no KVM backend yet");
+	m->platform = &riscv64_platform;
+	range_size = m->platform->map.range_size;
+	if (c->window_size > range_size)
+		return memslot_fail(err, -EINVAL,
+			"a window of %#llx bytes does not fit in its range of "
+			"%#llx",
+			(ull)c->window_size, (ull)range_size);
+	return 0;
+}
+
+static int build_map(struct vmm_machine *m, struct memslot_error *err)
+{
+	int r = check_memory(m, err);
 
 	if (!r)
 		r = memslots_create(&memslot_hosted, 1, &m->slots, err);
@@ -369,12 +245,27 @@ static int build(struct vmm_machine *m, struct memslot_error *err)
 	memslot_reader_init(&m->reader, m->slots, NULL, NULL);
 	m->has_reader = true;
 	r = pagetrack_create(m->slots, &m->track, err);
+	return r ? r : create_slots(m, err);
+}
+
+static int build(struct vmm_machine *m, struct memslot_error *err)
+{
+	struct image_file kernel = {NULL, 0};
+	int r = check_config(&m->config, err);
+
+	if (!r && m->config.kernel)
+		r = image_open(m->config.kernel, &kernel, err);
 	if (!r)
-		r = create_slots(m, err);
+		r = choose_platform(m, err);
 	if (!r)
-		r = load_guest(m, err);
+		r = build_map(m, err);
 	if (!r)
-		r = create_devices(m, err);
+		r = create_slotctl(m, err);
+	if (!r)
+		r = m->platform->create(m, &kernel, err);
+	image_free(&kernel);
+	if (!r)
+		r = check_devices(m, err);
 	if (r)
 		return r;
 	/* From here on things may be made to fail, or to go the old way. */
@@ -408,15 +299,14 @@ void vmm_machine_destroy(struct vmm_machine *m)
 		return;
 	if (m->slots)
 		memslots_set_faults(m->slots, NULL);
-	if (m->has_slotctl)
-		slotctl_fini(&m->slotctl);
-	if (m->has_rtc)
-		rtc_fini(&m->rtc);
+	if (m->board)
+		m->platform->destroy(m);
 	if (m->has_uart)
 		uart_fini(&m->uart);
-	if (m->has_plic)
-		plic_fini(&m->plic);
-	soft_destroy(m->soft);
+	if (m->has_slotctl)
+		slotctl_fini(&m->slotctl);
+	if (m->accel.ops)
+		m->accel.ops->destroy(m->accel.ctx);
 	free(m->fdt);
 	pagetrack_destroy(m->track);
 	if (m->has_reader)
@@ -432,23 +322,38 @@ int vmm_machine_run(
 	struct vmm_machine *m, enum vmm_stop *why, struct memslot_error *err)
 {
 	static const enum vmm_stop reason[] = {
-		[SOFT_STOP_REQUESTED] = VMM_STOP_ASKED,
-		[SOFT_STOP_SHUTDOWN] = VMM_STOP_POWEROFF,
-		[SOFT_STOP_FAILURE] = VMM_STOP_FAILURE,
-		[SOFT_STOP_REBOOT] = VMM_STOP_REBOOT,
-		[SOFT_STOP_ERROR] = VMM_STOP_ERROR,
+		[ACCEL_STOP_ASKED] = VMM_STOP_ASKED,
+		[ACCEL_STOP_POWEROFF] = VMM_STOP_POWEROFF,
+		[ACCEL_STOP_FAILURE] = VMM_STOP_FAILURE,
+		[ACCEL_STOP_REBOOT] = VMM_STOP_REBOOT,
+		[ACCEL_STOP_ERROR] = VMM_STOP_ERROR,
 	};
-	enum soft_stop stop;
-	int r = soft_run(m->soft, &stop, err);
+	enum accel_stop stop;
+	int r = m->accel.ops->run(m->accel.ctx, &stop, err);
 
-	if (!r)
-		*why = reason[stop];
-	return r;
+	if (r)
+		return r;
+	*why = reason[stop];
+	if (stop == ACCEL_STOP_FAILURE && vmm_machine_exit_status(m))
+		*why = VMM_STOP_EXIT;
+	return 0;
 }
 
 void vmm_machine_stop(struct vmm_machine *m)
 {
-	soft_request_stop(m->soft, SOFT_STOP_REQUESTED);
+	m->accel.ops->request_stop(m->accel.ctx, ACCEL_STOP_ASKED);
+}
+
+int vmm_machine_exit_status(const struct vmm_machine *m)
+{
+	return atomic_load(&m->exit_status);
+}
+
+size_t vmm_machine_describe(struct vmm_machine *m, char *text, size_t size)
+{
+	return m->accel.ops->describe
+		       ? m->accel.ops->describe(m->accel.ctx, text, size)
+		       : 0;
 }
 
 /* ---- the parts -------------------------------------------------------------- */
@@ -470,13 +375,17 @@ struct slotctl *vmm_machine_slotctl(struct vmm_machine *m)
 
 uint8_t *vmm_machine_window(struct vmm_machine *m)
 {
-	return m->mappings[VMM_SLOT_WINDOW].host;
+	return m->window;
+}
+
+const struct vmm_map *vmm_machine_map(const struct vmm_machine *m)
+{
+	return &m->platform->map;
 }
 
 const char *vmm_machine_accel(const struct vmm_machine *m)
 {
-	(void)m;
-	return "soft";
+	return m->accel.ops->name;
 }
 
 const void *vmm_machine_fdt(const struct vmm_machine *m, size_t *size)
@@ -492,11 +401,7 @@ size_t vmm_machine_input(struct vmm_machine *m, const void *bytes, size_t len)
 
 int vmm_machine_tick(struct vmm_machine *m)
 {
-	uint64_t ns = rtc_check(&m->rtc), ms = ns / 1000000 + 1;
-
-	if (ns == RTC_NO_ALARM)
-		return -1;
-	return ms < 60000 ? (int)ms : 60000;
+	return m->platform->tick(m);
 }
 
 int vmm_machine_poke(

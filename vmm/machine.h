@@ -7,15 +7,8 @@
  * leaves signals alone; the only threads it starts are CPUs 1 and up, inside
  * vmm_machine_run().
  *
- * The guest-physical map of the embedded CPU's machine:
- *
- *   0x00100000  syscon: power off, reboot
- *   0x00101000  goldfish RTC                       (interrupt 11)
- *   0x00110000  slot controller: docs/slot-controller.md
- *   0x0c000000  PLIC
- *   0x10000000  ns16550a serial port               (interrupt 10)
- *   0x40000000  the range in which the window may be, 64 MiB
- *   0x80000000  RAM
+ * There are two kinds of machine: riscv64.h (the embedded CPU) and x86.h
+ * (KVM). Each header has its guest-physical map.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -26,24 +19,12 @@
 
 MEMSLOT_BEGIN_DECLS
 
-#define VMM_SYSCON_BASE  0x00100000u
-#define VMM_RTC_BASE     0x00101000u
-#define VMM_SLOTCTL_BASE 0x00110000u
-#define VMM_PLIC_BASE    0x0c000000u
-#define VMM_UART_BASE    0x10000000u
-#define VMM_RANGE_BASE   0x40000000u
-#define VMM_RANGE_SIZE   0x04000000u
-#define VMM_RAM_BASE     0x80000000u
-
-#define VMM_UART_IRQ     10
-#define VMM_RTC_IRQ      11
-#define VMM_PLIC_SOURCES 31
-
 #define VMM_CPUS_MAX 8u
 
 /* Slot ids of the machine's own slots; others are free for extra slots. */
 #define VMM_SLOT_RAM    0u
 #define VMM_SLOT_WINDOW 1u
+#define VMM_SLOT_HIGH   (MEMSLOT_IDS_MAX - 1) /* RAM above a hole */
 
 #define VMM_MEM_DEFAULT    ((uint64_t)256 << 20)
 #define VMM_WINDOW_DEFAULT ((uint64_t)64 << 10)
@@ -56,12 +37,34 @@ struct vmm_slot {
 	uint32_t flags;
 };
 
+/* Whose CPUs. */
+enum vmm_accel {
+	VMM_ACCEL_AUTO, /* whichever the guest is for */
+	VMM_ACCEL_SOFT, /* the embedded one */
+	VMM_ACCEL_KVM,
+};
+
+/* What is where in guest-physical space, as far as one may need to know. */
+struct vmm_map {
+	const char *name;     /* "riscv64", "x86-64" */
+	gpa_t ram_base;       /* where RAM begins */
+	uint64_t low_ram_max; /* bytes of it that are there at most ... */
+	gpa_t high_ram_base;  /* ... the rest is here */
+	gpa_t range_base;     /* where the window may be, and is at first */
+	uint64_t range_size;
+	gpa_t slotctl_base; /* the slot controller */
+};
+
 struct vmm_config {
+	enum vmm_accel accel;
 	uint64_t mem_size;    /* bytes of RAM; 0: VMM_MEM_DEFAULT */
 	uint64_t window_size; /* bytes; 0: VMM_WINDOW_DEFAULT */
 	unsigned cpus;        /* 1 .. VMM_CPUS_MAX; 0: 1 */
 
-	/* A kernel file, or code that is entered at the start of RAM. */
+	/*
+	 * A kernel file; or code, which is not asked what CPU it is for: so
+	 * accel says it (AUTO: the embedded one).
+	 */
 	const char *kernel;
 	const char *initrd; /* or NULL */
 	const char *append; /* kernel command line, or NULL */
@@ -85,6 +88,8 @@ struct vmm_config {
 	void (*timer)(void *ctx);
 	/* See struct slotctl_events. */
 	void (*guest_report)(void *ctx, const struct slotctl_report *report);
+	/* A sentence that the user should see, though all is well. */
+	void (*note)(void *ctx, const char *text);
 	void *ctx;
 };
 
@@ -93,6 +98,7 @@ enum vmm_stop {
 	VMM_STOP_POWEROFF,
 	VMM_STOP_REBOOT,
 	VMM_STOP_FAILURE, /* the guest said it failed */
+	VMM_STOP_EXIT,    /* the guest chose vmm_machine_exit_status() */
 	VMM_STOP_ASKED,   /* vmm_machine_stop() */
 	VMM_STOP_ERROR,   /* the monitor gave up: the error says why */
 };
@@ -101,7 +107,8 @@ struct vmm_machine;
 
 /*
  * Build the machine and load the guest. Nothing runs yet. Errors: -EINVAL a
- * number out of range; -ENOMEM; what image.h and memslot.h say.
+ * number out of range; -EEXIST an extra slot is where the machine has
+ * something; -ENOMEM; what image.h, memslot.h and the CPUs' headers say.
  */
 int vmm_machine_create(const struct vmm_config *config,
 	struct vmm_machine **out, struct memslot_error *err);
@@ -114,14 +121,20 @@ int vmm_machine_run(
 /* Any thread; before, while or after it runs. */
 void vmm_machine_stop(struct vmm_machine *m);
 
+/* After VMM_STOP_EXIT: what the guest wants the program to end with. */
+int vmm_machine_exit_status(const struct vmm_machine *m);
+/* See accel.h: the state of the CPU that stopped the machine. */
+size_t vmm_machine_describe(struct vmm_machine *m, char *text, size_t size);
+
 /* The parts, for those who look on or change the map. */
 struct memslots *vmm_machine_slots(struct vmm_machine *m);
 struct pagetrack *vmm_machine_track(struct vmm_machine *m);
 struct slotctl *vmm_machine_slotctl(struct vmm_machine *m);
 /* Host memory of the window's first byte. */
 uint8_t *vmm_machine_window(struct vmm_machine *m);
+const struct vmm_map *vmm_machine_map(const struct vmm_machine *m);
 const char *vmm_machine_accel(const struct vmm_machine *m); /* "soft" */
-/* The device tree the guest got; NULL without a kernel. */
+/* The device tree the guest got; NULL without a kernel, and on x86. */
 const void *vmm_machine_fdt(const struct vmm_machine *m, size_t *size);
 
 /* Bytes typed at the serial port; returns how many were taken. */

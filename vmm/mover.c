@@ -2,7 +2,6 @@
 #include "vmm/mover.h"
 
 #include "memslot/error.h"
-#include "vmm/bare.h"
 #include "vmm/dirtycheck.h"
 #include "vmm/points.h"
 
@@ -122,6 +121,7 @@ static void disarm(struct mover *m)
 static void move_once(struct mover *m, uint64_t i)
 {
 	struct slotctl *slotctl = vmm_machine_slotctl(m->config.machine);
+	const gpa_t first = vmm_machine_map(m->config.machine)->range_base;
 	struct memslot_result result = {0};
 	uint64_t size;
 	gpa_t base;
@@ -131,8 +131,7 @@ static void move_once(struct mover *m, uint64_t i)
 		return;
 	arm(m, i);
 	r = slotctl_command(slotctl, SLOTCTL_MOVE_KEEP,
-		base == VMM_RANGE_BASE ? m->config.target : VMM_RANGE_BASE,
-		&result, NULL);
+		base == first ? m->config.target : first, &result, NULL);
 	disarm(m);
 	m->result.moves_tried++;
 	if (r)
@@ -148,8 +147,8 @@ static void end_guest(struct mover *m)
 	const uint64_t stop = 1;
 
 	/* A guest that cannot be told would run for ever. */
-	if (vmm_machine_poke(m->config.machine, VMM_RAM_BASE + BARE_STOP_OFFSET,
-		    &stop, sizeof(stop)))
+	if (vmm_machine_poke(
+		    m->config.machine, m->config.stop, &stop, sizeof(stop)))
 		vmm_machine_stop(m->config.machine);
 }
 
@@ -166,7 +165,7 @@ static void *run(void *arg)
 		if (i % HARVEST_EVERY == HARVEST_EVERY - 1)
 			dirtycheck_step(&m->dirty);
 	}
-	if (m->config.end_guest)
+	if (m->config.stop)
 		end_guest(m);
 	return NULL;
 }
@@ -198,12 +197,12 @@ static void mover_free(struct mover *m)
 
 static int protect(struct mover *m, struct memslot_error *err)
 {
+	gpa_t first = vmm_machine_map(m->config.machine)->range_base;
 	int r = pagetrack_register(vmm_machine_track(m->config.machine),
 		&node_ops, m, PAGETRACK_FOLLOW, &m->node, err);
 
 	if (!r && m->config.tracked_pages)
-		r = pagetrack_add(m->node, 0,
-			VMM_RANGE_BASE >> MEMSLOT_PAGE_SHIFT,
+		r = pagetrack_add(m->node, 0, first >> MEMSLOT_PAGE_SHIFT,
 			m->config.tracked_pages, err);
 	return r;
 }

@@ -34,7 +34,7 @@ struct mover_config {
 	 */
 	unsigned inject_point;
 	uint64_t inject_nth;
-	bool end_guest; /* tell the built-in guest when to finish */
+	gpa_t stop; /* the built-in guest's word to finish; 0: none */
 };
 
 struct mover_pause {

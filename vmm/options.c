@@ -137,11 +137,11 @@ static int slot_word(struct vmm_slot *s, unsigned *given, const char *word,
 		twice = *given & 1;
 		*given |= 1;
 		r = number("--slot id", v, &id, err);
-		if (!r && (id <= VMM_SLOT_WINDOW || id >= MEMSLOT_IDS_MAX))
+		if (!r && (id <= VMM_SLOT_WINDOW || id >= VMM_SLOT_HIGH))
 			r = memslot_fail(err, -EINVAL,
 				"--slot: id %s is not %u to %u (0 and 1 are "
 				"RAM and the window)",
-				v, VMM_SLOT_WINDOW + 1, MEMSLOT_IDS_MAX - 1);
+				v, VMM_SLOT_WINDOW + 1, VMM_SLOT_HIGH - 1);
 		s->id = (unsigned)id;
 	} else if ((v = value_of(word, "base"))) {
 		twice = *given & 2;
@@ -326,11 +326,15 @@ static int parse_cpus(struct options *o, char *text, struct memslot_error *err)
 
 static int parse_accel(struct options *o, char *text, struct memslot_error *err)
 {
-	(void)o;
-	/* There is one CPU so far: auto and soft are the same. */
-	if (strcmp(text, "auto") && strcmp(text, "soft"))
+	if (strcmp(text, "auto") == 0)
+		o->accel = VMM_ACCEL_AUTO;
+	else if (strcmp(text, "soft") == 0)
+		o->accel = VMM_ACCEL_SOFT;
+	else if (strcmp(text, "kvm") == 0)
+		o->accel = VMM_ACCEL_KVM;
+	else
 		return memslot_fail(err, -EINVAL,
-			"--accel: \"%s\" is not auto or soft", text);
+			"--accel: \"%s\" is not auto, soft or kvm", text);
 	return 0;
 }
 
@@ -405,8 +409,8 @@ static const struct option table[] = {
 	{"--append", "TEXT", false, parse_append, "its command line"},
 	{"--mem", "SIZE", false, parse_mem, "RAM (256M); K, M, G and 0x work"},
 	{"--cpus", "N", false, parse_cpus, "1 to 8 CPUs (1)"},
-	{"--accel", "auto|soft", false, parse_accel,
-		"which CPU: soft is the embedded one"},
+	{"--accel", "auto|soft|kvm", false, parse_accel,
+		"which CPU: soft is the embedded one (auto)"},
 	{"--slot", "id=,base=,size=[,ro][,log-dirty]", true, parse_slot,
 		"one more memory slot"},
 	{"--track", "BASE,PAGES", true, parse_track,
@@ -497,50 +501,32 @@ static bool parse_simple(
 	return true;
 }
 
-/* What the machine has where, besides RAM, whose size the user chooses. */
-static const struct {
-	const char *name;
-	uint64_t base, size;
-} machine_map[] = {
-	{"the power-off device", VMM_SYSCON_BASE, 0x1000},
-	{"the clock", VMM_RTC_BASE, 0x1000},
-	{"the slot controller", VMM_SLOTCTL_BASE, 0x1000},
-	{"the interrupt controller", VMM_PLIC_BASE, 0x600000},
-	{"the serial port", VMM_UART_BASE, 0x1000},
-	{"the window's range", VMM_RANGE_BASE, VMM_RANGE_SIZE},
-};
-
 static bool overlap(const struct vmm_slot *s, uint64_t base, uint64_t size)
 {
 	return s->base < base + size && base < s->base + s->size;
 }
 
-/* Slot n against the machine, and against the slots before it. */
+/*
+ * Slot n against the slots before it. What the machine has itself is known
+ * when the kernel file is: vmm_machine_create() looks at that.
+ */
 static int check_place(
 	const struct options *o, unsigned n, struct memslot_error *err)
 {
 	const struct vmm_slot *s = &o->slot[n];
-	uint64_t ram = o->mem_size ? o->mem_size : VMM_MEM_DEFAULT;
-	const char *what = NULL;
 
-	for (size_t i = 0; i < sizeof(machine_map) / sizeof(*machine_map); i++)
-		if (overlap(s, machine_map[i].base, machine_map[i].size))
-			what = machine_map[i].name;
-	if (overlap(s, VMM_RAM_BASE, ram))
-		what = "RAM";
 	for (unsigned i = 0; i < n; i++) {
 		if (o->slot[i].id == s->id)
 			return memslot_fail(err, -EINVAL,
 				"--slot: id %u is given twice", s->id);
 		if (overlap(s, o->slot[i].base, o->slot[i].size))
-			what = "another --slot";
+			return memslot_fail(err, -EINVAL,
+				"--slot: slot %u at [%#llx, %#llx) overlaps "
+				"another --slot",
+				s->id, (unsigned long long)s->base,
+				(unsigned long long)(s->base + s->size));
 	}
-	if (!what)
-		return 0;
-	return memslot_fail(err, -EINVAL,
-		"--slot: slot %u at [%#llx, %#llx) overlaps %s", s->id,
-		(unsigned long long)s->base,
-		(unsigned long long)(s->base + s->size), what);
+	return 0;
 }
 
 /* Do the options agree with each other? */

@@ -28,8 +28,11 @@
 /* ---- running a guest ------------------------------------------------------ */
 
 /* The machine has stopped: is that what was asked for? */
-static int judge_stop(enum vmm_stop why, const struct memslot_error *err)
+static int judge_stop(struct vmm_machine *m, enum vmm_stop why,
+	const struct memslot_error *err)
 {
+	char state[4096];
+
 	switch (why) {
 	case VMM_STOP_POWEROFF:
 	case VMM_STOP_REBOOT:
@@ -38,8 +41,12 @@ static int judge_stop(enum vmm_stop why, const struct memslot_error *err)
 	case VMM_STOP_FAILURE:
 		say("the guest says that it has failed");
 		return EXIT_FAILURE;
+	case VMM_STOP_EXIT:
+		return vmm_machine_exit_status(m);
 	case VMM_STOP_ERROR:
 		say("%s", err->text);
+		if (vmm_machine_describe(m, state, sizeof(state)))
+			fputs(state, stderr);
 		return EXIT_FAILURE;
 	}
 	return EXIT_FAILURE;
@@ -61,12 +68,11 @@ static int run_once(const struct options *o, enum vmm_stop *why)
 		r = session_run(&s, why, &err);
 	if (!r)
 		r = session_injected(&s, &err);
-	session_close(&s);
-	if (r) {
+	if (r)
 		say("%s", err.text);
-		return EXIT_FAILURE;
-	}
-	return judge_stop(*why, &err);
+	r = r ? EXIT_FAILURE : judge_stop(s.machine, *why, &err);
+	session_close(&s);
+	return r;
 }
 
 int run_guest(const struct options *o)
@@ -129,7 +135,7 @@ int run_dump_dtb(const struct options *o)
 
 static int check_mem(const struct options *o)
 {
-	const uint64_t need = BARE_STOP_OFFSET + MEMSLOT_PAGE_SIZE;
+	const uint64_t need = BARE_STOP - RISCV64_RAM_BASE + MEMSLOT_PAGE_SIZE;
 
 	if (o->kernel || !o->mem_size || o->mem_size >= need)
 		return 0;
@@ -138,25 +144,21 @@ static int check_mem(const struct options *o)
 	return EXIT_USAGE;
 }
 
-static int check_target(gpa_t target, uint64_t window)
+static int check_target(
+	const struct vmm_map *map, gpa_t target, uint64_t window)
 {
-	const gpa_t end = (gpa_t)VMM_RANGE_BASE + VMM_RANGE_SIZE;
+	const gpa_t first = map->range_base + window;
+	const gpa_t last = map->range_base + map->range_size - window;
 
-	if (target >= VMM_RANGE_BASE + window && target <= end - window)
+	if (target >= first && target <= last)
 		return 0;
 	say("--move-slot target %#llx: the window of %#llx bytes can go to "
 	    "[%#llx, %#llx]",
 		(unsigned long long)target, (unsigned long long)window,
-		(unsigned long long)VMM_RANGE_BASE + window,
-		(unsigned long long)(end - window));
+		(unsigned long long)first, (unsigned long long)last);
 	return EXIT_USAGE;
 }
 
-/*
- * The second place is 16 MiB on and one window further, so that it differs
- * from the first also modulo 2 MiB: each move changes where large pages may
- * be.
- */
 static void mover_defaults(
 	const struct options *o, struct session *s, struct mover_config *c)
 {
@@ -169,29 +171,35 @@ static void mover_defaults(
 		.interval_us = kernel ? KERNEL_INTERVAL_US : BARE_INTERVAL_US,
 		.inject_point = o->inject_point,
 		.inject_nth = o->inject_nth,
-		.end_guest = !kernel,
+		.stop = kernel ? 0 : BARE_STOP,
 	};
-	c->target = VMM_RANGE_BASE + ((gpa_t)16 << 20) + c->window_size;
 	c->tracked_pages = kernel ? c->window_size >> MEMSLOT_PAGE_SHIFT
 				  : BARE_TRACKED_PAGES;
 	if (o->has_count)
 		c->moves = o->move_count;
 	if (o->has_interval)
 		c->interval_us = o->move_interval_us;
-	if (o->has_target)
-		c->target = o->move_target;
+}
+
+/*
+ * The second place is 16 MiB on and one window further, so that it differs
+ * from the first also modulo 2 MiB: each move changes where large pages may
+ * be.
+ */
+static gpa_t target(const struct options *o, const struct vmm_map *map,
+	const struct mover_config *c)
+{
+	return o->has_target
+		       ? o->move_target
+		       : map->range_base + ((gpa_t)16 << 20) + c->window_size;
 }
 
 static int run_moves(struct session *s, struct mover_config *c,
 	enum vmm_stop *why, struct mover_result *result,
 	struct memslot_error *err)
 {
-	int r = session_open(s, err);
+	int r = mover_start(c, &s->mover, err);
 
-	if (r)
-		return r;
-	c->machine = s->machine;
-	r = mover_start(c, &s->mover, err);
 	if (r)
 		return r;
 	r = session_run(s, why, err);
@@ -200,6 +208,33 @@ static int run_moves(struct session *s, struct mover_config *c,
 	/* The legacy order need not come by every point. */
 	if (!r && s->config.order == &memslot_order_ours)
 		r = session_injected(s, err);
+	return r;
+}
+
+/* The machine for it, not yet running, and what else has to be known. */
+static int open_for_moves(
+	const struct options *o, struct session *s, struct mover_config *c)
+{
+	struct memslot_error err = {0};
+	const struct vmm_map *map;
+	int r;
+
+	if (session_open(s, &err)) {
+		say("%s", err.text);
+		return EXIT_FAILURE;
+	}
+	map = vmm_machine_map(s->machine);
+	c->machine = s->machine;
+	c->target = target(o, map, c);
+	r = check_target(map, c->target, c->window_size);
+	if (!r && o->verbose)
+		say("order %s: %llu moves between %#llx and %#llx, one each "
+		    "%llu us",
+			memslot_order_name(s->config.order),
+			(unsigned long long)c->moves,
+			(unsigned long long)map->range_base,
+			(unsigned long long)c->target,
+			(unsigned long long)c->interval_us);
 	return r;
 }
 
@@ -215,9 +250,7 @@ static int move_with(const struct options *o, struct mover_result *result)
 
 	session_init(&s, o);
 	mover_defaults(o, &s, &c);
-	r = check_target(c.target, c.window_size);
-	if (!r)
-		r = check_mem(o);
+	r = check_mem(o);
 	if (r)
 		return r;
 	s.config.window_size = c.window_size;
@@ -227,20 +260,16 @@ static int move_with(const struct options *o, struct mover_result *result)
 		s.config.code_size = bare_assemble(code, c.window_size / 8,
 			c.tracked_pages * MEMSLOT_PAGE_SIZE / 8);
 	}
-	if (o->verbose)
-		say("order %s: %llu moves between %#x and %#llx, one each "
-		    "%llu us",
-			memslot_order_name(s.config.order),
-			(unsigned long long)c.moves, VMM_RANGE_BASE,
-			(unsigned long long)c.target,
-			(unsigned long long)c.interval_us);
-	r = run_moves(&s, &c, &why, result, &err);
-	session_close(&s);
+	r = open_for_moves(o, &s, &c);
 	if (r) {
-		say("%s", err.text);
-		return EXIT_FAILURE;
+		session_close(&s);
+		return r;
 	}
-	r = judge_stop(why, &err);
+	r = run_moves(&s, &c, &why, result, &err);
+	if (r)
+		say("%s", err.text);
+	r = r ? EXIT_FAILURE : judge_stop(s.machine, why, &err);
+	session_close(&s);
 	if (r == EXIT_SUCCESS && !result->guest_reported) {
 		say("the guest ended without a report to the slot controller");
 		r = EXIT_FAILURE;

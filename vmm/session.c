@@ -44,6 +44,12 @@ static void on_guest_report(void *ctx, const struct slotctl_report *report)
 		mover_guest_report(s->mover, report);
 }
 
+static void on_note(void *ctx, const char *text)
+{
+	(void)ctx;
+	say("%s", text);
+}
+
 /* ---- --track ---------------------------------------------------------------- */
 
 static void on_counted_write(void *ctx, const struct pagetrack_write *w)
@@ -94,6 +100,7 @@ void session_init(struct session *s, const struct options *o)
 	memset(s, 0, sizeof(*s));
 	s->options = o;
 	s->config = (struct vmm_config){
+		.accel = o->accel,
 		.mem_size = o->mem_size,
 		.cpus = o->cpus,
 		.kernel = o->kernel,
@@ -109,6 +116,7 @@ void session_init(struct session *s, const struct options *o)
 		.room = on_room,
 		.timer = on_room, /* either way the console looks again */
 		.guest_report = on_guest_report,
+		.note = on_note,
 		.ctx = s,
 	};
 }

@@ -67,7 +67,7 @@ static void *mover(void *ctx)
 		if (habits & 4)
 			memslots_populate(ms, 0, RAM >> 12, RAM_PAGES, NULL);
 	}
-	soft_request_stop(cpu, SOFT_STOP_REQUESTED);
+	soft_request_stop(cpu, ACCEL_STOP_ASKED);
 	return NULL;
 }
 
@@ -90,7 +90,7 @@ static void run(unsigned harts, struct pagetrack *pt)
 		.timebase_hz = 10000000,
 		.console_out = console};
 	struct memslot_error err;
-	enum soft_stop why;
+	enum accel_stop why;
 	pthread_t thread;
 
 	MUST(soft_create(&config, &cpu, &err) == 0);

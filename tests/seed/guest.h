@@ -213,7 +213,7 @@ static inline void guest_run(struct guest *g, const struct guest_work *work,
 		exit(1);
 	sh_go(m);
 	pthread_join(thread, NULL);
-	CHECK_EQ(m->why, SOFT_STOP_SHUTDOWN);
+	CHECK_EQ(m->why, ACCEL_STOP_POWEROFF);
 	for (unsigned k = 0; k < g->harts; k++) {
 		CHECK(guest_get(g, BOX_STORES, k) >= 200);
 		CHECK_EQ(guest_get(g, BOX_WRONG, k), 0);

@@ -166,9 +166,6 @@ bad_option 'RAM and the window' --kernel "$k" --slot id=1,base=16M,size=64K
 bad_option 'twice' --kernel "$k" --slot id=2,id=3,base=16M,size=64K
 bad_option 'twice' --kernel "$k" --slot id=2,base=16M,size=64K \
 	--slot id=2,base=32M,size=64K
-bad_option 'overlaps the serial port' \
-	--kernel "$k" --slot id=2,base=0x10000000,size=4K
-bad_option 'overlaps RAM' --kernel "$k" --slot id=2,base=0x80000000,size=4K
 bad_option 'overlaps another' --kernel "$k" --slot id=2,base=16M,size=64K \
 	--slot id=3,base=0x100f000,size=64K
 bad_option '0x1000000,1,1' --kernel "$k" --track 0x1000000,1,1
@@ -221,6 +218,15 @@ bad_file "an x86 bzImage" 'x86' --kernel bzImage
 bad_file "an x86-64 ELF file" 'x86|machine|RISC-V' --kernel elf-x86
 bad_file "a broken gzip file" 'gzip|compress|inflate|deflate|broken|corrupt' \
 	--kernel broken.gz
+
+# Where the machine has something; "flat.bin" would run.
+cp some-kernel flat.bin
+for slot in 'uart 0x10000000' 'slotctl 0x110000' 'RAM 0x80000000' \
+	'RAM 0x8ffff000' "the.window 0x43fff000"; do
+	bad_file "a slot over ${slot% *}" "overlaps ${slot% *}" \
+		--accel soft --kernel flat.bin \
+		--slot "id=2,base=${slot#* },size=4K"
+done
 
 if [ -s "$image" ]; then
 	head -c 40 "$image" >head40

@@ -62,6 +62,18 @@ static int guest_write(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 
 static const struct image_memory memory = {{BASE, 16 * MIB}, guest_write, NULL};
 
+static int load(void)
+{
+	struct image_file f;
+	int r = image_open(path, &f, &err);
+
+	if (r)
+		return r;
+	r = image_load(path, &f, false, &memory, &plan, &err);
+	image_free(&f);
+	return r;
+}
+
 static void test_load(void)
 {
 	static uint8_t large[3 * MIB], packed[4 * MIB];
@@ -71,7 +83,7 @@ static void test_load(void)
 
 	memset(guest, 0xee, sizeof(guest));
 	file_of("k.elf", &f, sizeof(f));
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), 0);
+	CHECK_EQ(load(), 0);
 	CHECK(memcmp(guest, f.text, 64) == 0);
 	CHECK_EQ(guest[64], 0xee);
 	CHECK_EQ(guest[0x3000], 0);
@@ -82,7 +94,7 @@ static void test_load(void)
 	forge_linux(b, 2 * MIB, 0);
 	len = zip(b, sizeof(b), packed, sizeof(packed));
 	file_of("Image.gz", packed, len);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), 0);
+	CHECK_EQ(load(), 0);
 	CHECK(memcmp(guest + 2 * MIB, b, sizeof(b)) == 0);
 
 	/* larger than the first buffer; two members in one file */
@@ -92,21 +104,21 @@ static void test_load(void)
 	len += zip(large + MIB + 5, sizeof(large) - MIB - 5, packed + len,
 		sizeof(packed) - len);
 	file_of("large.bin.gz", packed, len);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), 0);
+	CHECK_EQ(load(), 0);
 	CHECK(memcmp(guest, large, sizeof(large)) == 0);
 	CHECK_EQ(plan.end, BASE + sizeof(large));
 
 	file_of("cut.bin.gz", packed, len - 1);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), -EINVAL);
+	CHECK_EQ(load(), -EINVAL);
 	CHECK_TEXT(err.text, "is gzip, but damaged, cut short or empty");
 	packed[len / 3] ^= 0x10;
 	file_of("bad.bin.gz", packed, len);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), -EINVAL);
+	CHECK_EQ(load(), -EINVAL);
 	len = zip(large, 0, packed, sizeof(packed));
 	file_of("none.bin.gz", packed, len);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), -EINVAL);
+	CHECK_EQ(load(), -EINVAL);
 	file_of("three.bin.gz", "\x1f\x8b\x08", 3);
-	CHECK_EQ(image_load(path, false, &memory, &plan, &err), -EINVAL);
+	CHECK_EQ(load(), -EINVAL);
 }
 
 static void test_read(void)

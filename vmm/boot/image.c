@@ -69,21 +69,15 @@ int image_write(const struct image_plan *plan, const uint8_t *bytes, size_t len,
 	return 0;
 }
 
-int image_load(const char *path, bool flat, const struct image_memory *memory,
-	struct image_plan *out, struct memslot_error *err)
+int image_load(const char *name, const struct image_file *file, bool flat,
+	const struct image_memory *memory, struct image_plan *out,
+	struct memslot_error *err)
 {
-	struct image_file file;
-	int e = image_read("kernel", path, &file, err);
+	int e = image_plan(
+		name, file->bytes, file->len, flat, &memory->ram, out, err);
 
-	if (e)
-		return e;
-	e = image_unpack(path, &file, err);
 	if (!e)
-		e = image_plan(path, file.bytes, file.len, flat, &memory->ram,
-			out, err);
-	if (!e)
-		e = image_write(out, file.bytes, file.len, memory, err);
-	image_free(&file);
+		e = image_write(out, file->bytes, file->len, memory, err);
 	return e;
 }
 

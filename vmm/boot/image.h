@@ -9,7 +9,7 @@
  *   image_plan    which bytes go where, entry, extent        (pure)
  *   image_write   do it                                      (through `write`)
  *
- * image_load() is all four. Kinds of kernel, told apart by their first bytes:
+ * image_open() is the first two, image_load() the others. Kinds of kernel, told apart by their first bytes:
  *
  *   Image  Linux's RISC-V boot image: Documentation/arch/riscv/
  *          boot-image-header.rst. Loaded at RAM base + text_offset.
@@ -91,6 +91,10 @@ void image_free(struct image_file *file);
 int image_unpack(
 	const char *path, struct image_file *file, struct memslot_error *err);
 
+/* A kernel file, unpacked. */
+int image_open(
+	const char *path, struct image_file *out, struct memslot_error *err);
+
 /*
  * Decide what goes where. `name` is for sentences and for its ending.
  * `flat`: asked for, whatever the bytes look like. Pure: reads len bytes and
@@ -107,9 +111,10 @@ int image_plan(const char *name, const uint8_t *bytes, size_t len, bool flat,
 int image_write(const struct image_plan *plan, const uint8_t *bytes, size_t len,
 	const struct image_memory *memory, struct memslot_error *err);
 
-/* All of it. */
-int image_load(const char *path, bool flat, const struct image_memory *memory,
-	struct image_plan *out, struct memslot_error *err);
+/* Plan and write what image_open() has given. */
+int image_load(const char *name, const struct image_file *file, bool flat,
+	const struct image_memory *memory, struct image_plan *out,
+	struct memslot_error *err);
 
 /* Where everything is that is not the kernel. */
 struct image_places {

@@ -216,3 +216,19 @@ int image_unpack(
 	return memslot_fail(err, -EINVAL,
 		"kernel: %s is gzip, but damaged, cut short or empty", path);
 }
+
+int image_open(
+	const char *path, struct image_file *out, struct memslot_error *err)
+{
+	struct image_file file;
+	int e = image_read("kernel", path, &file, err);
+
+	if (!e) {
+		e = image_unpack(path, &file, err);
+		if (e)
+			image_free(&file);
+		else
+			*out = file;
+	}
+	return e;
+}

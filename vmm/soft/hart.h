@@ -230,7 +230,7 @@ struct soft {
 	bool joined;
 	uint64_t start_ns; /* of the time CSR */
 	uint64_t tick_ns;  /* one tick, if that is a whole number; or 0 */
-	MEMSLOT_ATOMIC(int) stop; /* STOP_NONE or an enum soft_stop */
+	MEMSLOT_ATOMIC(int) stop; /* STOP_NONE or an enum accel_stop */
 	unsigned harts;           /* that have been initialised */
 	struct hart hart[];
 };

@@ -238,7 +238,7 @@ static struct sbi_ret sbi_hsm(
 static struct sbi_ret sbi_reset(
 	struct hart *h, uint64_t function, uint64_t type, uint64_t reason)
 {
-	enum soft_stop why = SOFT_STOP_REBOOT; /* cold, warm */
+	enum accel_stop why = ACCEL_STOP_REBOOT; /* cold, warm */
 
 	if (function != 0)
 		return failed(SBI_ERR_NOT_SUPPORTED);
@@ -246,7 +246,8 @@ static struct sbi_ret sbi_reset(
 	if ((uint32_t)type > 2 || (uint32_t)reason > 1)
 		return failed(SBI_ERR_INVALID_PARAM);
 	if ((uint32_t)type == 0)
-		why = (uint32_t)reason ? SOFT_STOP_FAILURE : SOFT_STOP_SHUTDOWN;
+		why = (uint32_t)reason ? ACCEL_STOP_FAILURE
+				       : ACCEL_STOP_POWEROFF;
 	soft_request_stop(h->s, why);
 	return ok(0);
 }

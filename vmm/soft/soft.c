@@ -156,7 +156,7 @@ static void part_populate(
 
 static void part_broken(void *ctx)
 {
-	soft_request_stop(ctx, SOFT_STOP_ERROR);
+	soft_request_stop(ctx, ACCEL_STOP_ERROR);
 }
 
 static const struct memslot_participant_ops part_ops = {
@@ -259,7 +259,7 @@ bool soft_stopping(const struct soft *s)
 	return atomic_load(&s->stop) != STOP_NONE;
 }
 
-void soft_request_stop(struct soft *s, enum soft_stop why)
+void soft_request_stop(struct soft *s, enum accel_stop why)
 {
 	int none = STOP_NONE;
 
@@ -277,7 +277,7 @@ static void *hart_thread(void *ctx)
 	return NULL;
 }
 
-int soft_run(struct soft *s, enum soft_stop *why, struct memslot_error *err)
+int soft_run(struct soft *s, enum accel_stop *why, struct memslot_error *err)
 {
 	unsigned started;
 	int ret = 0;
@@ -290,14 +290,14 @@ int soft_run(struct soft *s, enum soft_stop *why, struct memslot_error *err)
 			break;
 	}
 	if (ret)
-		soft_request_stop(s, SOFT_STOP_ERROR);
+		soft_request_stop(s, ACCEL_STOP_ERROR);
 	else
 		hart_main(&s->hart[0]);
 	for (unsigned n = 1; n < started; n++)
 		pthread_join(s->hart[n].thread, NULL);
 	/* The stop has been obeyed; a later run goes on from here. */
-	*why = (enum soft_stop)atomic_exchange(&s->stop, STOP_NONE);
-	if (*why == SOFT_STOP_ERROR && !ret)
+	*why = (enum accel_stop)atomic_exchange(&s->stop, STOP_NONE);
+	if (*why == ACCEL_STOP_ERROR && !ret)
 		memslot_fail(err, -EIO,
 			"software CPU: a memory map change could not be "
 			"undone, the machine is stopped");
@@ -306,6 +306,35 @@ int soft_run(struct soft *s, enum soft_stop *why, struct memslot_error *err)
 			"software CPU: cannot start a thread for hart %u",
 			started);
 	return 0;
+}
+
+/* ---- as an accel ------------------------------------------------------------ */
+
+static int accel_run(void *ctx, enum accel_stop *why, struct memslot_error *err)
+{
+	return soft_run(ctx, why, err);
+}
+
+static void accel_request_stop(void *ctx, enum accel_stop why)
+{
+	soft_request_stop(ctx, why);
+}
+
+static void accel_destroy(void *ctx)
+{
+	soft_destroy(ctx);
+}
+
+static const struct accel_ops accel_ops = {
+	.name = "soft",
+	.run = accel_run,
+	.request_stop = accel_request_stop,
+	.destroy = accel_destroy,
+};
+
+struct accel soft_accel(struct soft *s)
+{
+	return (struct accel){&accel_ops, s};
 }
 
 /* ---- the rest of the face --------------------------------------------------- */

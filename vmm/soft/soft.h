@@ -15,21 +15,13 @@
 #include "devices/bus.h"
 #include "memslot/memslot.h"
 #include "pagetrack/pagetrack.h"
+#include "vmm/accel.h"
 
 MEMSLOT_BEGIN_DECLS
 
 #define SOFT_HARTS_MAX 8
 
 struct soft; /* all harts of one machine */
-
-/* Why the machine stopped. */
-enum soft_stop {
-	SOFT_STOP_REQUESTED, /* soft_request_stop() */
-	SOFT_STOP_SHUTDOWN,  /* SBI system reset: shutdown, reason "none" */
-	SOFT_STOP_FAILURE,   /* SBI system reset: reason "system failure" */
-	SOFT_STOP_REBOOT,    /* SBI system reset: cold or warm reboot */
-	SOFT_STOP_ERROR,     /* the monitor gave up: see soft_run's err */
-};
 
 struct soft_config {
 	struct memslots *slots;
@@ -52,14 +44,13 @@ int soft_create(const struct soft_config *config, struct soft **out,
 void soft_destroy(struct soft *s);
 
 /*
- * Run all harts (hart 0 in the calling thread, others in threads of their
- * own) until the machine stops. -ENOMEM / -EAGAIN if threads cannot start;
- * otherwise 0 and *why.
+ * What struct accel_ops says of each. Reasons to stop that are the guest's
+ * come from SBI's system reset: shutdown, failure, cold or warm reboot.
  */
-int soft_run(struct soft *s, enum soft_stop *why, struct memslot_error *err);
-
-/* Stop all harts soon, with this reason. Any thread, also a bus handler. */
-void soft_request_stop(struct soft *s, enum soft_stop why);
+int soft_run(struct soft *s, enum accel_stop *why, struct memslot_error *err);
+void soft_request_stop(struct soft *s, enum accel_stop why);
+/* The same for a machine that does not mind which CPU it has. */
+struct accel soft_accel(struct soft *s);
 
 /* The external interrupt wire (SEIP) of hart `number`; for the PLIC. */
 struct irq_line soft_external_irq(struct soft *s, unsigned hart);

@@ -252,8 +252,8 @@ void sh_go(struct sh *m)
 
 	if (!CHECK_EQ(r, 0))
 		fprintf(stderr, "soft_run: %s\n", err.text);
-	if (!m->quiet && !CHECK_EQ(m->why, SOFT_STOP_SHUTDOWN)) {
-		if (m->why == SOFT_STOP_ERROR)
+	if (!m->quiet && !CHECK_EQ(m->why, ACCEL_STOP_POWEROFF)) {
+		if (m->why == ACCEL_STOP_ERROR)
 			fprintf(stderr, "soft_run: %s\n", err.text);
 		if (sh_get(m, STACKS + 32)) {
 			fprintf(stderr,

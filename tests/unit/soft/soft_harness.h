@@ -124,7 +124,7 @@ struct sh {
 	char console[4096];
 	size_t console_size;
 	const char *input;
-	enum soft_stop why;
+	enum accel_stop why;
 	bool quiet; /* do not check how it stopped */
 };
 

@@ -315,12 +315,12 @@ static void reset(void)
 {
 	static const struct {
 		uint64_t type, reason;
-		enum soft_stop why;
+		enum accel_stop why;
 	} end[] = {
-		{0, 0, SOFT_STOP_SHUTDOWN},
-		{0, 1, SOFT_STOP_FAILURE},
-		{1, 0, SOFT_STOP_REBOOT},
-		{2, 0, SOFT_STOP_REBOOT},
+		{0, 0, ACCEL_STOP_POWEROFF},
+		{0, 1, ACCEL_STOP_FAILURE},
+		{1, 0, ACCEL_STOP_REBOOT},
+		{2, 0, ACCEL_STOP_REBOOT},
 	};
 	size_t i;
 

@@ -715,7 +715,7 @@ static void external(void)
 static void *stopper(void *arg)
 {
 	usleep(5000);
-	soft_request_stop(m.soft, SOFT_STOP_REQUESTED);
+	soft_request_stop(m.soft, ACCEL_STOP_ASKED);
 	return arg;
 }
 
@@ -735,7 +735,7 @@ static void stops(void)
 			return;
 		sh_go(&m);
 		pthread_join(thread, NULL);
-		CHECK_EQ(m.why, SOFT_STOP_REQUESTED);
+		CHECK_EQ(m.why, ACCEL_STOP_ASKED);
 		sh_close(&m);
 	}
 }
