@@ -10,7 +10,7 @@
  *   0xe0000000  PCI configuration space (MCFG), 1 MiB a bus
  *   0xfe000000  slot controller: docs/slot-controller.md
  *   0xfec00000  IOAPIC, 0xfee00000 local APICs (in the kernel)
- *   0xfeffc000  four pages that some CPUs need for real mode (KVM)
+ *   0xfffbc000  four pages that KVM needs on Intel
  *  0x100000000  the rest of RAM
  *
  * Ports:
@@ -20,8 +20,8 @@
  *   0x70, 0x71  CMOS clock
  *   0xf4        isa-debug-exit
  *   0x3f8       16550 serial port                  (IRQ 4)
- *   0x600       ACPI PM1 event, 0x604 PM1 control  (IRQ 9)
- *   0xcf8       PCI configuration; 0xcf9 reset
+ *   0x600       ACPI: power off, reset             (IRQ 9)
+ *   0xcf8       PCI configuration
  *
  * A guest finds what is not as old as the PC in ACPI tables. It is told where
  * the slot controller is on its command line: slotctl=0xfe000000.
@@ -39,7 +39,6 @@
 #define X86_SLOTCTL_BASE  0xfe000000u
 #define X86_IOAPIC_BASE   0xfec00000u
 #define X86_LAPIC_BASE    0xfee00000u
-#define X86_KVM_BASE      0xfeffc000u
 #define X86_HIGH_RAM_BASE 0x100000000ull
 
 #define X86_PORT_I8042 0x60u
@@ -48,11 +47,17 @@
 #define X86_PORT_COM1  0x3f8u
 #define X86_PORT_PM    0x600u
 #define X86_PORT_PCI   0xcf8u
-#define X86_PORT_RESET 0xcf9u
 
 #define X86_IRQ_COM1 4u
 #define X86_IRQ_ACPI 9u
 /* Interrupts of the IOAPIC that PCI devices may have. */
 #define X86_IRQ_PCI 16u
+
+/* The ACPI tables, in guest memory; guests look for them from 0xe0000 on. */
+#define X86_ACPI_BASE 0xf0000u
+#define X86_ACPI_SIZE 0x10000u
+
+/* What is needed for the tables to be there, in bytes of RAM. */
+#define X86_RAM_MIN 0x100000u
 
 #endif

@@ -45,6 +45,7 @@ group()
 		libclang-rt-dev clang
 		binutils strip
 		device-tree-compiler dtc
+		acpica-tools iasl
 		spin spin
 		clang-format clang-format
 		g++ g++

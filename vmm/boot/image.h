@@ -9,7 +9,8 @@
  *   image_plan    which bytes go where, entry, extent        (pure)
  *   image_write   do it                                      (through `write`)
  *
- * image_open() is the first two, image_load() the others. Kinds of kernel, told apart by their first bytes:
+ * image_open() is the first two, image_load() the others. What follows is about
+ * RISC-V; pc.h has what a PC takes. Kinds of kernel, told apart by their first bytes:
  *
  *   Image  Linux's RISC-V boot image: Documentation/arch/riscv/
  *          boot-image-header.rst. Loaded at RAM base + text_offset.
@@ -94,6 +95,14 @@ int image_unpack(
 /* A kernel file, unpacked. */
 int image_open(
 	const char *path, struct image_file *out, struct memslot_error *err);
+
+/* Which CPU a kernel is for, as far as its first bytes tell. Pure. */
+enum image_arch {
+	IMAGE_ARCH_UNKNOWN, /* a flat binary, or no kernel at all */
+	IMAGE_ARCH_RISCV64,
+	IMAGE_ARCH_X86_64,
+};
+enum image_arch image_arch(const struct image_file *file);
 
 /*
  * Decide what goes where. `name` is for sentences and for its ending.

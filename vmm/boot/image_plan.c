@@ -2,9 +2,8 @@
 /*
  * image_plan.c - what is this file, and where does it want to be?
  *
- * Pure functions over bytes that nobody has looked at before. Fields are read
- * through le16/le32/le64, which never look beyond len; sizes are compared by
- * subtraction from what is known to be larger, so that no sum can wrap.
+ * Pure functions over bytes that nobody has looked at before: image_bytes.h
+ * says how they are read.
  */
 #include "vmm/boot/image.h"
 
@@ -13,61 +12,14 @@
 #include <string.h>
 
 #include "memslot/error.h"
+#include "vmm/boot/image_bytes.h"
 
 #define IMAGE_HEADER_SIZE 64u /* of Linux's RISC-V Image */
 #define IMAGE_LOAD_ALIGN  ((uint64_t)2 << 20)
 #define IMAGE_PE_MAGIC    0x4550u /* "PE", 0, 0 */
 #define IMAGE_BIG_ENDIAN  1u      /* bit 0 of its flags */
 
-struct image_bytes {
-	const char *name;
-	const uint8_t *bytes;
-	size_t len;
-	const struct image_ram *ram;
-};
-
-static uint64_t image_le(
-	const struct image_bytes *b, uint64_t offset, unsigned size)
-{
-	uint64_t value = 0;
-
-	if (offset > b->len || size > b->len - offset)
-		return 0;
-	for (unsigned i = size; i-- > 0;)
-		value = value << 8 | b->bytes[offset + i];
-	return value;
-}
-
-static uint16_t le16(const struct image_bytes *b, uint64_t offset)
-{
-	return (uint16_t)image_le(b, offset, 2);
-}
-
-static uint32_t le32(const struct image_bytes *b, uint64_t offset)
-{
-	return (uint32_t)image_le(b, offset, 4);
-}
-
-static uint64_t le64(const struct image_bytes *b, uint64_t offset)
-{
-	return image_le(b, offset, 8);
-}
-
-static bool image_has(const struct image_bytes *b, uint64_t offset,
-	const char *magic, size_t size)
-{
-	return offset <= b->len && size <= b->len - offset &&
-	       memcmp(b->bytes + offset, magic, size) == 0;
-}
-
-static bool image_in_ram(const struct image_ram *ram, gpa_t gpa, uint64_t size)
-{
-	return gpa >= ram->base && gpa - ram->base <= ram->size &&
-	       size <= ram->size - (gpa - ram->base);
-}
-
-/* The plan's extent grows to cover the segment, which lies in RAM. */
-static void image_add(struct image_plan *plan, gpa_t gpa, uint64_t offset,
+void image_add(struct image_plan *plan, gpa_t gpa, uint64_t offset,
 	uint64_t file_size, uint64_t size)
 {
 	gpa_t end = (gpa + size + MEMSLOT_PAGE_MASK) & ~MEMSLOT_PAGE_MASK;
@@ -145,7 +97,7 @@ static int image_plan_linux(const struct image_bytes *b,
 	/* image_size counts what the kernel clears itself; old ones say 0. */
 	if (size < b->len)
 		size = b->len;
-	if (!image_in_ram(b->ram, gpa, size))
+	if (!image_in_ram(b, gpa, size))
 		return memslot_fail(err, -EFBIG,
 			"kernel: %s needs %llu bytes from %#llx into RAM, "
 			"which has %llu",
@@ -246,7 +198,7 @@ static int image_plan_segment(const struct image_bytes *b, unsigned i,
 			b->name, i, (unsigned long long)p->p_filesz,
 			(unsigned long long)p->p_offset,
 			(unsigned long long)p->p_memsz, b->len);
-	if (!image_in_ram(b->ram, p->p_paddr, p->p_memsz))
+	if (!image_in_ram(b, p->p_paddr, p->p_memsz))
 		return image_too_big(b, p->p_paddr, p->p_memsz, err);
 	if (plan->count == IMAGE_SEGMENTS_MAX)
 		return memslot_fail(err, -EINVAL,
@@ -322,15 +274,14 @@ static int image_plan_flat(const struct image_bytes *b, struct image_plan *plan,
 	return 0;
 }
 
-static bool image_ends_with(const char *name, const char *ending)
+bool image_ends_with(const char *name, const char *ending)
 {
 	size_t n = strlen(name), m = strlen(ending);
 
 	return n >= m && strcmp(name + n - m, ending) == 0;
 }
 
-/* The end of the sentence "kernel: FILE is ...", or NULL. */
-static const char *image_foreign(const struct image_bytes *b)
+const char *image_foreign(const struct image_bytes *b)
 {
 	static const struct {
 		uint64_t offset;
@@ -338,8 +289,10 @@ static const char *image_foreign(const struct image_bytes *b)
 		char magic[7];
 		const char *is;
 	} known[] = {
-		{0x202, 4, "HdrS", "an x86 bzImage, not a RISC-V kernel"},
-		{56, 4, "ARM\x64", "an arm64 Image, not a RISC-V kernel"},
+		{0x202, 4, "HdrS", "an x86 bzImage, which wants KVM"},
+		{56, 4, "RSC\x05",
+			"a RISC-V Image, which wants the embedded CPU"},
+		{56, 4, "ARM\x64", "an arm64 Image, which no CPU here runs"},
 		{4, 4, "zimg", "an EFI zboot kernel: unpack the Image in it"},
 		{0, 2, "\x1f\x8b", "gzip inside gzip: unpack it once"},
 		{0, 6,
@@ -397,7 +350,7 @@ int image_plan(const char *name, const uint8_t *bytes, size_t len, bool flat,
 	const struct image_ram *ram, struct image_plan *out,
 	struct memslot_error *err)
 {
-	const struct image_bytes b = {name, bytes, len, ram};
+	const struct image_bytes b = {name, bytes, len, ram, 1};
 	struct image_plan plan = {.kind = image_detect(&b, flat)};
 	int e;
 
