@@ -24,6 +24,8 @@ MEMSLOT_BEGIN_DECLS
 
 #define ACPIPM_S5    5u /* SLP_TYP of \_S5 */
 #define ACPIPM_RESET 1u
+/* What a store to PM1_CNT of 16 bits says to power off. */
+#define ACPIPM_POWEROFF (1u << 13 | ACPIPM_S5 << 10)
 
 struct acpipm {
 	/*

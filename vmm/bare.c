@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bare.c - the built-in guest, written with our own assembler
+ * bare.c - the built-in guest for RISC-V, written with our own assembler
  *
  *	slots       = slot controller
  *	base        = WINDOW_BASE
@@ -18,10 +18,20 @@
  */
 #include "vmm/bare.h"
 
+#include "devices/acpipm.h"
 #include "devices/slotctl.h"
 #include "devices/syscon.h"
+#include "memslot/error.h"
 #include "vmm/riscv64.h"
 #include "vmm/rvasm.h"
+#include "vmm/x86.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The host's word, behind the code. */
+#define RV_STOP  (RISCV64_RAM_BASE + 2 * BARE_CODE_MAX)
+#define X86_STOP ((gpa_t)0x100000 + BARE_CODE_MAX)
 
 enum {
 	SLOTS = RV_S0,
@@ -45,7 +55,7 @@ static void set_up(struct rv_program *p, rv_label trap, uint64_t words,
 	rv_li(p, SLOTS, RISCV64_SLOTCTL_BASE);
 	rv_li(p, WORDS, words);
 	rv_li(p, TRACKED, tracked_words);
-	rv_li(p, STOP, BARE_STOP);
+	rv_li(p, STOP, RV_STOP);
 	rv_li(p, ROUND, 1);
 	rv_li(p, WRITES, 0);
 	rv_li(p, WRONG, 0);
@@ -112,14 +122,12 @@ static void trap_handler(struct rv_program *p, rv_label trap, rv_label again)
 	rv_emit(p, rv_sret());
 }
 
-size_t bare_assemble(
-	uint8_t code[BARE_CODE_MAX], uint64_t words, uint64_t tracked_words)
+static size_t assemble(uint8_t *buffer, uint64_t words, uint64_t tracked_words)
 {
-	_Alignas(8) uint8_t buffer[BARE_CODE_MAX];
 	struct rv_program p;
 	rv_label trap, again, round;
 
-	rv_begin(&p, buffer, sizeof(buffer));
+	rv_begin(&p, buffer, BARE_CODE_MAX);
 	trap = rv_label_new(&p);
 	again = rv_label_new(&p);
 	set_up(&p, trap, words, tracked_words);
@@ -130,9 +138,55 @@ size_t bare_assemble(
 	rv_branch(&p, RV_BEQ, RV_T0, RV_ZERO, round);
 	report(&p);
 	trap_handler(&p, trap, again);
-	if (rv_finish(&p) != RV_OK)
+	return rv_finish(&p) == RV_OK ? p.size : 0;
+}
+
+/* ---- x86-64 ------------------------------------------------------------------ */
+
+#ifdef __x86_64__
+/* bare_x86.S */
+extern const uint8_t bare_x86_code[], bare_x86_parameters[], bare_x86_end[];
+
+static size_t copy_x86(uint8_t *code, uint64_t words, uint64_t tracked_words)
+{
+	const uint64_t parameters[] = {X86_SLOTCTL_BASE, X86_STOP, words,
+		tracked_words, X86_PORT_PM + ACPIPM_CONTROL, ACPIPM_POWEROFF};
+	size_t size = (size_t)(bare_x86_end - bare_x86_code);
+	size_t at = (size_t)(bare_x86_parameters - bare_x86_code);
+
+	if (size > BARE_CODE_MAX || sizeof(parameters) != size - at)
 		return 0;
-	for (size_t i = 0; i < p.size; i++)
-		code[i] = buffer[i];
-	return p.size;
+	memcpy(code, bare_x86_code, at);
+	memcpy(code + at, parameters, sizeof(parameters));
+	return size;
+}
+#else
+/* Assembled where it can run. */
+static size_t copy_x86(uint8_t *code, uint64_t words, uint64_t tracked_words)
+{
+	(void)code;
+	(void)words;
+	(void)tracked_words;
+	return 0;
+}
+#endif
+
+int bare_make(enum vmm_accel accel, uint64_t words, uint64_t tracked_words,
+	struct bare_guest *out, struct memslot_error *err)
+{
+	bool x86 = accel == VMM_ACCEL_KVM;
+
+	*out = (struct bare_guest){
+		.mem_size = x86 ? (uint64_t)2 << 20 : (uint64_t)1 << 20,
+		.stop = x86 ? X86_STOP : RV_STOP,
+	};
+	out->mem_min =
+		out->stop + MEMSLOT_PAGE_SIZE - (x86 ? 0 : RISCV64_RAM_BASE);
+	out->size = x86 ? copy_x86(out->code, words, tracked_words)
+			: assemble(out->code, words, tracked_words);
+	if (out->size)
+		return 0;
+	return memslot_fail(err, -ENOSYS,
+		"this program has no built-in guest for --accel %s",
+		x86 ? "kvm" : "soft");
 }

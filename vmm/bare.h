@@ -2,30 +2,34 @@
 /*
  * bare.h - the built-in guest of --move-slot
  *
- * Sixty instructions in S mode without paging. It goes round and round the
- * window: check the word that the last round stored, store this round's. An
- * access that finds no memory (the window has moved away) traps; the handler
- * asks the slot controller where the window is and the word is done again.
- * So each store that is counted was carried out exactly once.
+ * Some sixty instructions, for each kind of machine: in S mode without paging
+ * (bare.c), or in ring 3 of long mode (bare_x86.S). It goes round and round
+ * the window: check the word that the last round stored, store this round's.
+ * A word for which there is no memory, because the window has moved away, is
+ * done again where the slot controller says that the window is. So each store
+ * that is counted was carried out exactly once.
  */
 #ifndef VMM_BARE_H
 #define VMM_BARE_H
 
-#include "vmm/riscv64.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "vmm/machine.h"
 
 #define BARE_CODE_MAX 4096u
-/* A 64-bit word: not 0 means "finish this round". */
-#define BARE_STOP (RISCV64_RAM_BASE + 8192u)
+
+struct bare_guest {
+	_Alignas(8) uint8_t code[BARE_CODE_MAX];
+	size_t size;
+	uint64_t mem_size; /* bytes of RAM it is given */
+	uint64_t mem_min;  /* bytes it needs */
+	gpa_t stop;        /* 64-bit word: not 0 means "finish this round" */
+};
 
 /*
- * Assemble the guest for a window of `words` 64-bit words, of which the first
- * `tracked_words` are counted in WRITES_DONE. Returns its size in bytes; 0 if
- * it does not fit, which only a change of the program can cause.
+ * Make the guest for a window of `words` 64-bit words, of which the first
+ * `tracked_words` are counted in WRITES_DONE. -ENOSYS: there is none for this
+ * CPU in this program.
  */
-size_t bare_assemble(
-	uint8_t code[BARE_CODE_MAX], uint64_t words, uint64_t tracked_words);
+int bare_make(enum vmm_accel accel, uint64_t words, uint64_t tracked_words,
+	struct bare_guest *out, struct memslot_error *err);
 
 #endif

@@ -133,6 +133,9 @@ static int check_memory(struct vmm_machine *m, struct memslot_error *err)
 		if (!r)
 			r = check_slot(s, "the window's range", map->range_base,
 				map->range_size, err);
+		if (!r && map->chips_size)
+			r = check_slot(s, "interrupt controllers",
+				map->chips_base, map->chips_size, err);
 	}
 	return r;
 }
@@ -164,7 +167,7 @@ int machine_load(void *ctx, gpa_t gpa, const void *bytes, size_t len)
 }
 
 int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
-	struct irq_line irq, struct memslot_error *err)
+	uint64_t size, struct irq_line irq, struct memslot_error *err)
 {
 	const struct uart_config c = {
 		.output = m->config.output,
@@ -176,7 +179,7 @@ int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
 
 	m->has_uart = r == 0;
 	if (!r)
-		r = bus_add(bus, base, UART_SIZE, &uart_bus_ops, &m->uart, err);
+		r = bus_add(bus, base, size, &uart_bus_ops, &m->uart, err);
 	return r;
 }
 
@@ -216,15 +219,41 @@ static int check_config(struct vmm_config *c, struct memslot_error *err)
 	return 0;
 }
 
-static int choose_platform(struct vmm_machine *m, struct memslot_error *err)
+static enum vmm_guest guest_of(
+	const struct vmm_config *c, const struct image_file *kernel)
 {
-	const struct vmm_config *c = &m->config;
-	uint64_t range_size;
+	if (c->flat != VMM_FLAT_NO)
+		return VMM_GUEST_X86_64;
+	if (!c->kernel)
+		return VMM_GUEST_UNKNOWN;
+	switch (image_arch(kernel)) {
+	case IMAGE_ARCH_RISCV64:
+		return VMM_GUEST_RISCV64;
+	case IMAGE_ARCH_X86_64:
+		return VMM_GUEST_X86_64;
+	default:
+		return VMM_GUEST_UNKNOWN;
+	}
+}
 
-	if (c->accel == VMM_ACCEL_KVM)
-		return memslot_fail(
-			err, -ENOSYS, "this program has no KVM backend yet");
-	m->platform = &riscv64_platform;
+static int choose_platform(struct vmm_machine *m,
+	const struct image_file *kernel, struct memslot_error *err)
+{
+	struct vmm_config *c = &m->config;
+	struct memslot_error note;
+	uint64_t range_size;
+	int r;
+
+	if (c->accel == VMM_ACCEL_AUTO) {
+		r = vmm_choose_accel(
+			guest_of(c, kernel), &c->accel, &note, err);
+		if (r)
+			return r;
+		if (note.text[0] && c->note)
+			c->note(c->ctx, note.text);
+	}
+	m->platform =
+		c->accel == VMM_ACCEL_KVM ? &x86_platform : &riscv64_platform;
 	range_size = m->platform->map.range_size;
 	if (c->window_size > range_size)
 		return memslot_fail(err, -EINVAL,
@@ -256,7 +285,7 @@ static int build(struct vmm_machine *m, struct memslot_error *err)
 	if (!r && m->config.kernel)
 		r = image_open(m->config.kernel, &kernel, err);
 	if (!r)
-		r = choose_platform(m, err);
+		r = choose_platform(m, &kernel, err);
 	if (!r)
 		r = build_map(m, err);
 	if (!r)

@@ -39,9 +39,33 @@ struct vmm_slot {
 
 /* Whose CPUs. */
 enum vmm_accel {
-	VMM_ACCEL_AUTO, /* whichever the guest is for */
-	VMM_ACCEL_SOFT, /* the embedded one */
-	VMM_ACCEL_KVM,
+	VMM_ACCEL_AUTO, /* whichever the guest is for: vmm_choose_accel() */
+	VMM_ACCEL_SOFT, /* the embedded one: a riscv64 machine */
+	VMM_ACCEL_KVM,  /* the kernel's: an x86-64 machine */
+};
+
+/* What is known of a guest. */
+enum vmm_guest {
+	VMM_GUEST_UNKNOWN, /* nothing: it is left to the embedded CPU */
+	VMM_GUEST_RISCV64,
+	VMM_GUEST_X86_64,
+	VMM_GUEST_ANY, /* there is one for each machine */
+};
+
+/*
+ * Choose the CPU for a guest. KVM is only taken where it executes natively,
+ * unless the guest has no other; a slow one is told of in `note` (no text:
+ * nothing to tell). Measures KVM's speed, which takes a millisecond. Errors:
+ * kvm_check()'s, if the guest needs KVM.
+ */
+int vmm_choose_accel(enum vmm_guest guest, enum vmm_accel *out,
+	struct memslot_error *note, struct memslot_error *err);
+
+/* How code without a header is entered on x86-64. */
+enum vmm_flat {
+	VMM_FLAT_NO, /* a file named *.bin in real mode, vmm_config.code in long */
+	VMM_FLAT_REAL,
+	VMM_FLAT_LONG,
 };
 
 /* What is where in guest-physical space, as far as one may need to know. */
@@ -52,7 +76,9 @@ struct vmm_map {
 	gpa_t high_ram_base;  /* ... the rest is here */
 	gpa_t range_base;     /* where the window may be, and is at first */
 	uint64_t range_size;
-	gpa_t slotctl_base; /* the slot controller */
+	gpa_t slotctl_base;  /* the slot controller */
+	gpa_t chips_base;    /* interrupt controllers that are on no bus */
+	uint64_t chips_size; /* 0: there are none */
 };
 
 struct vmm_config {
@@ -66,6 +92,7 @@ struct vmm_config {
 	 * accel says it (AUTO: the embedded one).
 	 */
 	const char *kernel;
+	enum vmm_flat flat; /* x86-64 only */
 	const char *initrd; /* or NULL */
 	const char *append; /* kernel command line, or NULL */
 	const void *code;

@@ -338,6 +338,18 @@ static int parse_accel(struct options *o, char *text, struct memslot_error *err)
 	return 0;
 }
 
+static int parse_flat(struct options *o, char *text, struct memslot_error *err)
+{
+	if (strcmp(text, "real") == 0)
+		o->flat = VMM_FLAT_REAL;
+	else if (strcmp(text, "long") == 0)
+		o->flat = VMM_FLAT_LONG;
+	else
+		return memslot_fail(err, -EINVAL,
+			"--flat: \"%s\" is not real or long", text);
+	return 0;
+}
+
 static int parse_order(struct options *o, char *text, struct memslot_error *err)
 {
 	if (strcmp(text, "ours") == 0)
@@ -404,13 +416,18 @@ struct option {
 
 static const struct option table[] = {
 	{"--kernel", "FILE", false, parse_kernel,
-		"a RISC-V Linux Image (also gzip), ELF, or .bin to run"},
-	{"--initrd", "FILE", false, parse_initrd, "its initial RAM disk"},
+		"what to run: for RISC-V a Linux Image, for x86-64 a bzImage, "
+		"a PVH or\n        Multiboot file; ELF or .bin; also gzip'ed"},
+	{"--flat", "real|long", false, parse_flat,
+		"it is x86 code without a header, entered in this mode"},
+	{"--initrd", "FILE", false, parse_initrd,
+		"its initial RAM disk; for Multiboot FILE[ ARGS][,FILE...]"},
 	{"--append", "TEXT", false, parse_append, "its command line"},
 	{"--mem", "SIZE", false, parse_mem, "RAM (256M); K, M, G and 0x work"},
 	{"--cpus", "N", false, parse_cpus, "1 to 8 CPUs (1)"},
 	{"--accel", "auto|soft|kvm", false, parse_accel,
-		"which CPU: soft is the embedded one (auto)"},
+		"which CPU: the embedded one, the kernel's, or what fits "
+		"(auto)"},
 	{"--slot", "id=,base=,size=[,ro][,log-dirty]", true, parse_slot,
 		"one more memory slot"},
 	{"--track", "BASE,PAGES", true, parse_track,
@@ -536,12 +553,16 @@ static int check(const struct options *o, struct memslot_error *err)
 
 	if (o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION)
 		return 0;
-	if (!o->kernel && (o->initrd || o->append || o->dump_dtb))
+	if (!o->kernel && (o->initrd || o->append || o->dump_dtb || o->flat))
 		return memslot_fail(err, -EINVAL,
 			"%s needs a --kernel to go with",
 			o->initrd   ? "--initrd"
 			: o->append ? "--append"
+			: o->flat   ? "--flat"
 				    : "--dump-dtb");
+	if (o->flat && o->accel == VMM_ACCEL_SOFT)
+		return memslot_fail(err, -EINVAL,
+			"--flat is about x86-64, which --accel soft is not");
 	if (!o->kernel && o->action == OPTIONS_RUN)
 		return memslot_fail(err, -EINVAL,
 			"nothing to run: say --kernel FILE or --move-slot, or "

@@ -31,6 +31,7 @@ struct options {
 	enum options_action action;
 	const char *kernel, *initrd, *append, *dump_dtb;
 	enum vmm_accel accel;
+	enum vmm_flat flat;
 	uint64_t mem_size; /* 0: default */
 	unsigned cpus;     /* 0: default */
 	struct vmm_slot slot[OPTIONS_SLOTS_MAX];

@@ -62,7 +62,7 @@ struct platform_ops {
 	int (*tick)(struct vmm_machine *m);
 };
 
-extern const struct platform_ops riscv64_platform;
+extern const struct platform_ops riscv64_platform, x86_platform;
 
 /* ---- for platforms --------------------------------------------------------- */
 
@@ -72,8 +72,8 @@ unsigned machine_ram(const struct vmm_machine *m, struct image_ram ram[2]);
 /* Write guest memory before the guest runs; ctx is the machine. */
 int machine_load(void *ctx, gpa_t gpa, const void *bytes, size_t len);
 
-/* The serial port, on `bus` at `base`. */
+/* The serial port, on `bus` at `base`, `size` addresses. */
 int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
-	struct irq_line irq, struct memslot_error *err);
+	uint64_t size, struct irq_line irq, struct memslot_error *err);
 
 #endif

@@ -100,7 +100,7 @@ static int create_devices(
 	if (!r)
 		r = fill_bus(m, b, err);
 	if (!r)
-		r = machine_add_uart(m, &m->mmio, RISCV64_UART_BASE,
+		r = machine_add_uart(m, &m->mmio, RISCV64_UART_BASE, UART_SIZE,
 			plic_line(&b->plic, RISCV64_UART_IRQ), err);
 	return r;
 }

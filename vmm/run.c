@@ -16,7 +16,6 @@
 #define RESULTS_MAX 2
 
 /* The built-in guest's window: 64 pages, a quarter of them protected. */
-#define BARE_MEM           ((uint64_t)1 << 20)
 #define BARE_WINDOW        ((uint64_t)256 << 10)
 #define BARE_TRACKED_PAGES 16u
 #define BARE_MOVES         2000u
@@ -123,7 +122,9 @@ int run_dump_dtb(const struct options *o)
 	r = session_open(&s, &err);
 	if (!r) {
 		fdt = vmm_machine_fdt(s.machine, &size);
-		r = write_file(o->dump_dtb, fdt, size, &err);
+		r = fdt ? write_file(o->dump_dtb, fdt, size, &err)
+			: memslot_fail(&err, -ENOENT,
+				  "--dump-dtb: an x86-64 machine has none");
 	}
 	session_close(&s);
 	if (r)
@@ -133,14 +134,12 @@ int run_dump_dtb(const struct options *o)
 
 /* ---- --move-slot ------------------------------------------------------------ */
 
-static int check_mem(const struct options *o)
+static int check_mem(const struct options *o, const struct bare_guest *guest)
 {
-	const uint64_t need = BARE_STOP - RISCV64_RAM_BASE + MEMSLOT_PAGE_SIZE;
-
-	if (o->kernel || !o->mem_size || o->mem_size >= need)
+	if (!o->mem_size || o->mem_size >= guest->mem_min)
 		return 0;
 	say("--mem: the built-in guest needs %llu bytes",
-		(unsigned long long)need);
+		(unsigned long long)guest->mem_min);
 	return EXIT_USAGE;
 }
 
@@ -171,7 +170,6 @@ static void mover_defaults(
 		.interval_us = kernel ? KERNEL_INTERVAL_US : BARE_INTERVAL_US,
 		.inject_point = o->inject_point,
 		.inject_nth = o->inject_nth,
-		.stop = kernel ? 0 : BARE_STOP,
 	};
 	c->tracked_pages = kernel ? c->window_size >> MEMSLOT_PAGE_SHIFT
 				  : BARE_TRACKED_PAGES;
@@ -238,28 +236,41 @@ static int open_for_moves(
 	return r;
 }
 
+/* The built-in guest, instead of a kernel. */
+static int take_bare(const struct options *o, struct session *s,
+	struct mover_config *c, struct bare_guest *guest)
+{
+	struct memslot_error err = {0};
+
+	if (bare_make(o->accel, c->window_size / 8,
+		    c->tracked_pages * MEMSLOT_PAGE_SIZE / 8, guest, &err)) {
+		say("%s", err.text);
+		return EXIT_FAILURE;
+	}
+	s->config.mem_size = o->mem_size ? o->mem_size : guest->mem_size;
+	s->config.code = guest->code;
+	s->config.code_size = guest->size;
+	c->stop = guest->stop;
+	return check_mem(o, guest);
+}
+
 /* One order, one machine. */
 static int move_with(const struct options *o, struct mover_result *result)
 {
-	_Alignas(8) uint8_t code[BARE_CODE_MAX];
 	struct memslot_error err = {0};
+	struct bare_guest guest;
 	struct mover_config c;
 	enum vmm_stop why = VMM_STOP_ERROR;
 	struct session s;
-	int r;
+	int r = 0;
 
 	session_init(&s, o);
 	mover_defaults(o, &s, &c);
-	r = check_mem(o);
+	s.config.window_size = c.window_size;
+	if (!o->kernel)
+		r = take_bare(o, &s, &c, &guest);
 	if (r)
 		return r;
-	s.config.window_size = c.window_size;
-	if (!o->kernel) {
-		s.config.mem_size = o->mem_size ? o->mem_size : BARE_MEM;
-		s.config.code = code;
-		s.config.code_size = bare_assemble(code, c.window_size / 8,
-			c.tracked_pages * MEMSLOT_PAGE_SIZE / 8);
-	}
 	r = open_for_moves(o, &s, &c);
 	if (r) {
 		session_close(&s);
@@ -317,6 +328,22 @@ static int print_report(
 	return EXIT_SUCCESS;
 }
 
+/* The built-in guest is there for each CPU. */
+static int choose_accel(struct options *o)
+{
+	struct memslot_error note, err = {0};
+
+	if (o->kernel || o->accel != VMM_ACCEL_AUTO)
+		return 0;
+	if (vmm_choose_accel(VMM_GUEST_ANY, &o->accel, &note, &err)) {
+		say("%s", err.text);
+		return EXIT_FAILURE;
+	}
+	if (note.text[0])
+		say("%s", note.text);
+	return 0;
+}
+
 int run_move_slot(const struct options *given)
 {
 	struct mover_result result[RESULTS_MAX];
@@ -327,7 +354,9 @@ int run_move_slot(const struct options *given)
 	/* Without a kernel and unless told otherwise: both, side by side. */
 	if (o.order == OPTIONS_ORDER_DEFAULT)
 		o.order = OPTIONS_ORDER_OURS;
-	status = move_with(&o, &result[count++]);
+	status = choose_accel(&o);
+	if (!status)
+		status = move_with(&o, &result[count++]);
 	if (!status && given->order == OPTIONS_ORDER_DEFAULT && !o.kernel) {
 		o.order = OPTIONS_ORDER_LEGACY;
 		status = move_with(&o, &result[count++]);

@@ -104,6 +104,7 @@ void session_init(struct session *s, const struct options *o)
 		.mem_size = o->mem_size,
 		.cpus = o->cpus,
 		.kernel = o->kernel,
+		.flat = o->flat,
 		.initrd = o->initrd,
 		.append = o->append,
 		.slots = o->slot,

@@ -23,8 +23,9 @@
  *   0x600       ACPI: power off, reset             (IRQ 9)
  *   0xcf8       PCI configuration
  *
- * A guest finds what is not as old as the PC in ACPI tables. It is told where
- * the slot controller is on its command line: slotctl=0xfe000000.
+ * A guest finds what is not as old as the PC in ACPI tables. Where the slot
+ * controller is, is the last word of Linux's and PVH's command line:
+ * slotctl=0xfe000000.
  */
 #ifndef VMM_X86_H
 #define VMM_X86_H

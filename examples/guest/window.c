@@ -16,12 +16,13 @@
  *           was, with the same bytes.
  *
  * We map the whole range that the window lives in. An access to where it no
- * longer is raises a signal: then we ask where it is now, and do that very
- * access again. So every store that we count was carried out exactly once.
- * This asks two things in return: the places that the host moves the window
- * between do not overlap (else a late store could hit the window at a wrong
- * offset), and memory that is not there faults (where it reads as ones
- * instead, as on x86, use drive).
+ * longer is raises a signal, or, on machines like x86, swallows a store and
+ * reads as ones. So each store is looked at; after a signal, or if a word is
+ * not as it should be, we ask where the window is now, and look there, and
+ * store again only what has not arrived. So every store that we count was
+ * carried out exactly once. This asks one thing in return: the places that the
+ * host moves the window between do not overlap (else a late store could hit
+ * the window at a wrong offset).
  *
  * We store 0 to DONE when we begin; in the end the stores made, the bytes
  * found wrong, and 1 to DONE. If the host tracks a part of the window only,
@@ -58,6 +59,7 @@
 #define TARGET        REG64(0x28)
 #define COMMAND       REG32(0x30)
 #define STATUS        REG32(0x34)
+#define GENERATION    REG64(0x40)
 #define MOVES         REG64(0x48)
 #define FAILED        REG64(0x50)
 #define WRITES_DONE   REG64(0x80)
@@ -200,19 +202,41 @@ static uint64_t value(uint64_t i, uint64_t round)
 	return (i << 32 | (own & 0xffffffff)) * 0x9e3779b97f4a7c15u;
 }
 
+/* Word i, in a moment in which the map did not change; may fault. */
+static uint64_t look(volatile uint64_t **w, uint64_t i)
+{
+	uint64_t generation, got;
+
+	do {
+		generation = GENERATION;
+		*w = window();
+		got = (*w)[i];
+	} while (GENERATION != generation);
+	return got;
+}
+
 static void stamp(uint64_t round)
 {
 	volatile uint64_t next = round % STEP;
+	volatile bool stored = false; /* word `next`: perhaps in vain */
 	volatile uint64_t *w;
 
 	sigsetjmp(retry, 1);
 	w = window();
 	while (next < words) {
-		uint64_t i = next;
+		uint64_t i = next, v = value(i, round);
 
-		w[i] = value(i, round);
+		if (stored && look(&w, i) != v)
+			stored = false;
+		while (!stored) {
+			w[i] = v;
+			stored = true;
+			if (w[i] != v && look(&w, i) != v)
+				stored = false;
+		}
 		/* It is done: from here on it must not be done again. */
 		next = i + STEP;
+		stored = false;
 		if (i >= tracked_first && i < tracked_end)
 			writes++;
 	}
@@ -229,6 +253,8 @@ static void check(uint64_t round)
 	while (next < words) {
 		uint64_t i = next, want = value(i, round), got = w[i];
 
+		if (got != want)
+			got = look(&w, i);
 		next = i + 1;
 		if (got == want)
 			continue;

@@ -103,7 +103,7 @@ says()
 # ---- what works ------------------------------------------------------------
 
 says "--help names every option" '--kernel' --help
-for option in --initrd --append --mem --cpus --accel --slot --track --order \
+for option in --initrd --append --mem --cpus --accel --flat --slot --track --order \
 	--inject --report --move-slot --dump-dtb --version -v; do
 	if grep -q -e "$option" out; then
 		verdict "--help has $option"
@@ -131,7 +131,7 @@ bad_option 'kernel|nothing|--help'
 bad_option '--frobnicate' --frobnicate
 bad_option '-z' -z
 bad_option 'stray' --kernel "$k" stray
-for option in --kernel --initrd --append --mem --cpus --accel --slot \
+for option in --kernel --initrd --append --mem --cpus --accel --flat --slot \
 	--track --order --inject --report --dump-dtb; do
 	bad_option "$option" "$option"
 done
@@ -150,6 +150,9 @@ bad_option 'cpus' --kernel "$k" --cpus 9
 bad_option 'cpus' --kernel "$k" --cpus two
 bad_option 'cpus' --kernel "$k" --cpus 1x
 bad_option 'accel|turbo' --kernel "$k" --accel turbo
+bad_option 'flat|protected' --kernel "$k" --flat protected
+bad_option 'flat' --kernel "$k" --flat real --accel soft
+bad_option 'kernel' --move-slot --flat long
 bad_option 'order|sideways' --move-slot --order sideways
 bad_option 'report|xml' --move-slot --report xml
 
@@ -214,8 +217,9 @@ bad_file "a kernel that does not exist" 'no such file|there is no file' \
 	--kernel missing
 bad_file "an empty kernel" 'empty|short|truncated' --kernel empty
 bad_file "a directory as kernel" 'directory' --kernel .
-bad_file "an x86 bzImage" 'x86' --kernel bzImage
-bad_file "an x86-64 ELF file" 'x86|machine|RISC-V' --kernel elf-x86
+bad_file "an x86 bzImage" 'x86' --accel soft --kernel bzImage
+bad_file "an x86-64 ELF file" 'x86|machine|RISC-V' \
+	--accel soft --kernel elf-x86
 bad_file "a broken gzip file" 'gzip|compress|inflate|deflate|broken|corrupt' \
 	--kernel broken.gz
 
