@@ -179,8 +179,46 @@ static void test_cmos(void)
 	cmos_fini(&d);
 }
 
+/* ---- any access --------------------------------------------------------- */
+
+/* Whatever a guest does: values are as wide as was asked, and it returns. */
+static void test_any(void)
+{
+	struct debugexit e;
+	struct acpipm pm;
+	struct i8042 kbd;
+	struct cmos clock;
+	struct bus bus = {0};
+	uint64_t random = 42, value;
+
+	debugexit_init(&e, on_exit_status, &exits);
+	acpipm_init(&pm, on_pm, &reboots);
+	CHECK_EQ(i8042_init(&kbd, on_reset, &resets, &err), 0);
+	CHECK_EQ(cmos_init(&clock, NULL, NULL, &err), 0);
+	bus_add(&bus, 0x60, I8042_SIZE, &i8042_bus_ops, &kbd, &err);
+	bus_add(&bus, 0x70, CMOS_SIZE, &cmos_bus_ops, &clock, &err);
+	bus_add(&bus, 0xf4, DEBUGEXIT_SIZE, &debugexit_bus_ops, &e, &err);
+	bus_add(&bus, 0x600, ACPIPM_SIZE, &acpipm_bus_ops, &pm, &err);
+	CHECK_EQ(bus.count, 4);
+	for (unsigned i = 0; i < 200000; i++) {
+		const struct bus_range *r = &bus.range[random >> 60 & 3];
+		unsigned len = 1u << (random >> 58 & 3);
+		gpa_t port = r->gpa + (random >> 40) % (r->size + 1);
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		if (random >> 63)
+			bus_write(&bus, port, len, random);
+		else if (bus_read(&bus, port, len, &value) == 0 && len < 8)
+			CHECK_EQ(value >> 8 * len, 0);
+	}
+	cmos_fini(&clock);
+	i8042_fini(&kbd);
+}
+
 int main(void)
 {
+	test_any();
+	exits = poweroffs = reboots = resets = 0;
 	test_debugexit();
 	test_acpipm();
 	test_i8042();
