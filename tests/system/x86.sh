@@ -151,6 +151,38 @@ else
 	verdict 1 "a triple fault, in one screen" "exit $status"
 fi
 
+# ---- which CPU --------------------------------------------------------------
+
+# auto STATUS ARGUMENT...: without --accel
+auto()
+{
+	want=$1
+	shift
+	status=0
+	timeout -s KILL 60 "$vmm" "$@" </dev/null >out 2>err || status=$?
+	[ "$status" -eq "$want" ]
+}
+
+# An x86 guest has no choice; it is told if this KVM only emulates.
+if auto 33 --mem 16M --flat long --kernel "$guests/long" &&
+	! grep -v 'only emulates' err; then
+	verdict 0 "auto, an x86 guest"
+else
+	verdict 1 "auto, an x86 guest" "exit $status"
+fi
+
+# The built-in one has: the embedded CPU, if this KVM only emulates.
+built_in="auto, the built-in guest"
+if auto 0 --move-slot=count=100 --order ours --report json; then
+	accel=kvm
+	! grep -q 'only emulates.*taking the embedded CPU' err || accel=soft
+	check "$built_in" grep -q "\"accel\": \"$accel\"" out
+else
+	verdict 1 "$built_in" "exit $status"
+fi
+ends 0 "the built-in guest on KVM" --move-slot=count=100,interval=1000 \
+	--order ours
+
 # ---- refused ----------------------------------------------------------------
 
 mem=512K
