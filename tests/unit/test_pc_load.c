@@ -281,7 +281,7 @@ static void test_multiboot(void)
 
 static void test_flat(void)
 {
-	CHECK_EQ(load("\xf4\xf4", 2, PC_FLAT_REAL, CMDLINE, 0), 0);
+	CHECK_EQ(load("\xf4\xf4", 2, PC_FLAT_REAL, NULL, 0), 0);
 	CHECK_EQ(start.mode, PC_MODE_REAL);
 	CHECK_EQ(start.rip, 0x7c00);
 	CHECK_EQ(get_le(0x7c00, 2), 0xf4f4);
@@ -294,7 +294,9 @@ static void test_flat(void)
 	CHECK_EQ(get_le(start.gdt + 0x28, 8), 0x00affb000000ffff);
 	check_paging();
 	CHECK_EQ(load("\xf4", 1, PC_FLAT_LONG, NULL, 1), -EINVAL);
-	CHECK_TEXT(err.text, "a flat binary is told of none");
+	CHECK_TEXT(err.text, "initrd: a flat binary is told of none");
+	CHECK_EQ(load("\xf4", 1, PC_FLAT_REAL, CMDLINE, 0), -EINVAL);
+	CHECK_TEXT(err.text, "--append: a flat binary is told of none");
 }
 
 /* ---- more than 3 GiB ---------------------------------------------------- */

@@ -208,7 +208,7 @@ static void test_multiboot(void)
 	CHECK_EQ(plan.kind, PC_MULTIBOOT);
 	CHECK_EQ(plan.image.entry, MIB + 32);
 	CHECK_EQ(plan.image.end, MIB + 0x2000);
-	CHECK_EQ(plan.multiboot_flags, 3);
+	CHECK_EQ(plan.header_offset, offsetof(struct elf_mb, header));
 
 	CHECK_EQ(plan_as("k", &f, sizeof(f)), 0);
 	CHECK_EQ(plan.kind, PC_MULTIBOOT);

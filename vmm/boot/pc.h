@@ -33,6 +33,10 @@ MEMSLOT_BEGIN_DECLS
 #define PC_RANGES_MAX  3u  /* of RAM */
 #define PC_MODULES_MAX 16u /* of Multiboot */
 
+/* Not usable: video memory, ROMs, and our ACPI tables. */
+#define PC_HOLE_START ((gpa_t)0xa0000)
+#define PC_HOLE_END   ((gpa_t)0x100000)
+
 #define PC_REAL_BASE ((gpa_t)0x7c00)
 #define PC_LONG_BASE ((gpa_t)0x100000)
 
@@ -75,11 +79,10 @@ struct pc_plan {
 	enum pc_kind kind;
 	struct image_plan image;
 	/* bzImage: what its setup header says */
-	size_t header_size;       /* bytes of it, at 0x1f1 */
-	uint64_t initrd_max;      /* its last byte may be here */
-	uint64_t cmdline_max;     /* characters; others: PC_CMDLINE_MAX */
-	uint64_t header_offset;   /* Multiboot: in the file */
-	uint32_t multiboot_flags; /* of its header */
+	size_t header_size;     /* bytes of it, at 0x1f1 */
+	uint64_t initrd_max;    /* its last byte may be here */
+	uint64_t cmdline_max;   /* characters; others: PC_CMDLINE_MAX */
+	uint64_t header_offset; /* Multiboot: in the file */
 };
 
 #define PC_CMDLINE_MAX 4095u
@@ -136,8 +139,8 @@ struct pc_start {
 /*
  * Write the guest, its modules, command line and what tells it of them to
  * memory, each where nothing else lies. Errors: -E2BIG the command line is
- * longer than the kernel allows; -EINVAL modules for a flat file, or more of
- * them than there can be; -EFBIG no room, with the numbers; -EFAULT.
+ * longer than the kernel allows; -EINVAL modules or a command line for a flat
+ * file, or more modules than there can be; -EFBIG no room, with the numbers; -EFAULT.
  */
 int pc_load(const struct pc_guest *guest, const struct pc_memory *memory,
 	struct pc_start *out, struct memslot_error *err);

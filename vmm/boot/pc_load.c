@@ -13,9 +13,7 @@
 
 #include "memslot/error.h"
 
-#define FOUR_GIB   ((gpa_t)1 << 32)
-#define HOLE_START ((gpa_t)0xa0000)
-#define HOLE_END   ((gpa_t)0x100000)
+#define FOUR_GIB ((gpa_t)1 << 32)
 
 /* Tables of the CPU: Intel's SDM volume 3, 3.4.5 and 4.5. */
 #define ENTRIES       512u
@@ -32,7 +30,8 @@ typedef unsigned long long ull;
 
 unsigned pc_map(const struct pc_memory *memory, struct pc_range *map)
 {
-	const struct image_ram hole = {HOLE_START, HOLE_END - HOLE_START};
+	const struct image_ram hole = {
+		PC_HOLE_START, PC_HOLE_END - PC_HOLE_START};
 	const struct image_ram *const all[PC_MAP_MAX] = {&memory->ram[0], &hole,
 		&memory->ram[1], &memory->ecam, &memory->ram[2]};
 	unsigned n = 0;
@@ -176,6 +175,9 @@ static int place_cmdline(struct pc_loading *l, struct memslot_error *err)
 	const char *text = l->guest->cmdline;
 	size_t len = text ? strlen(text) : 0;
 
+	if (text && l->guest->plan->kind >= PC_REAL)
+		return memslot_fail(err, -EINVAL,
+			"--append: a flat binary is told of none");
 	if (len > l->guest->plan->cmdline_max)
 		return memslot_fail(err, -E2BIG,
 			"--append: %zu characters; this kernel takes at most "

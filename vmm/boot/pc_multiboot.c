@@ -95,7 +95,6 @@ int pc_plan_multiboot(const struct image_bytes *b, struct pc_plan *plan,
 	uint32_t flags = le32(b, plan->header_offset + 4);
 	int e;
 
-	plan->multiboot_flags = flags;
 	if (flags & WANTS_VIDEO)
 		return memslot_fail(err, -ENOEXEC,
 			"kernel: %s wants a video mode (Multiboot flag 2); "

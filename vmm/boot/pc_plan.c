@@ -39,17 +39,15 @@ typedef unsigned long long ull;
 
 /* ---- RAM -------------------------------------------------------------- */
 
-#define HOLE_START ((gpa_t)0xa0000) /* video memory, ROMs, ACPI tables */
-#define HOLE_END   ((gpa_t)0x100000)
-
 unsigned pc_ram(uint64_t low_size, gpa_t high_base, uint64_t high_size,
 	struct image_ram ram[PC_RANGES_MAX])
 {
-	const bool above = low_size > HOLE_END;
+	const bool above = low_size > PC_HOLE_END;
 
 	ram[0] = (struct image_ram){
-		0, low_size < HOLE_START ? low_size : HOLE_START};
-	ram[1] = (struct image_ram){HOLE_END, above ? low_size - HOLE_END : 0};
+		0, low_size < PC_HOLE_START ? low_size : PC_HOLE_START};
+	ram[1] = (struct image_ram){
+		PC_HOLE_END, above ? low_size - PC_HOLE_END : 0};
 	ram[2] = (struct image_ram){high_base, high_size};
 	return high_size ? 3 : above ? 2 : 1;
 }
@@ -63,7 +61,7 @@ int pc_no_room(const struct image_bytes *b, gpa_t gpa, uint64_t size,
 		"kernel: %s needs %llu bytes at %#llx, but RAM is "
 		"[0,%#llx)%s%s",
 		b->name, (ull)size, (ull)gpa, (ull)(last->base + last->size),
-		last->base + last->size > HOLE_START
+		last->base + last->size > PC_HOLE_START
 			? " without [0xa0000,0x100000)"
 			: "",
 		b->rams > 2 ? " and the hole below 4 GiB" : "");
@@ -112,7 +110,7 @@ static int pc_place_bzimage(const struct image_bytes *b, uint64_t size,
 {
 	uint64_t want = le64(b, SETUP_PREF_ADDRESS);
 	uint64_t align = le32(b, SETUP_ALIGNMENT);
-	gpa_t low = HOLE_END;
+	gpa_t low = PC_HOLE_END;
 
 	*gpa = want;
 	if (image_in_ram(b, want, size))
