@@ -39,7 +39,7 @@ static void acpipm_write(
 		atomic_store(&dev->enable, (uint16_t)(value >> 16));
 	else if (offset == ENABLE_REG && len == 2)
 		atomic_store(&dev->enable, (uint16_t)value);
-	else if (offset == ACPIPM_CONTROL && len >= 2 && (value & SLP_EN) &&
+	else if (offset == ACPIPM_CONTROL && (value & SLP_EN) &&
 		 (value & SLP_TYP) >> SLP_SHIFT == ACPIPM_S5)
 		dev->event(dev->ctx, false);
 	else if (offset == ACPIPM_RESET_REG && (value & 0xff) == ACPIPM_RESET)
