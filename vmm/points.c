@@ -2,14 +2,15 @@
 #include "vmm/points.h"
 
 #include "pagetrack/pagetrack.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/soft/soft.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct fault_point *const tables[] = {
-	memslot_fault_points, pagetrack_fault_points, soft_fault_points};
+static const struct fault_point *const tables[] = {memslot_fault_points,
+	pagetrack_fault_points, soft_fault_points, kvm_fault_points};
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -15,6 +15,7 @@
 #define VMM_KVM_KVM_H
 
 #include "devices/bus.h"
+#include "memslot/fault.h"
 #include "memslot/memslot.h"
 #include "pagetrack/pagetrack.h"
 #include "vmm/accel.h"
@@ -22,6 +23,23 @@
 MEMSLOT_BEGIN_DECLS
 
 #define KVM_CPUS_MAX 8u
+/* The most pages of one kernel slot: 64 MiB; docs/kvm.md says why. */
+#define KVM_SLOT_PAGES ((uint64_t)16384)
+
+/*
+ * The signal that interrupts a vCPU's thread. Its disposition becomes a
+ * handler that does nothing, unless it has a handler already, which serves as
+ * well; it stays when the last VM is gone. vCPU threads have it unblocked
+ * while they run. No other signal is touched.
+ */
+#define KVM_KICK_SIGNAL SIGRTMIN
+
+/*
+ * Not for guest memory: on Intel the kernel puts a task state segment and a
+ * page table of its own here. (api.rst 4.36 KVM_SET_TSS_ADDR, 4.41)
+ */
+#define KVM_PRIVATE_BASE ((gpa_t)0xfffbc000)
+#define KVM_PRIVATE_END  ((gpa_t)0xfffc0000)
 
 struct kvm; /* one VM with its vCPUs */
 
@@ -32,6 +50,9 @@ struct kvm_facts {
 	unsigned vcpus_max;    /* KVM_CAP_MAX_VCPUS */
 	bool manual_protect;   /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned ring_entries; /* largest dirty ring, 0: none */
+	bool precise_zap;      /* DELETE forgets one slot's mappings only */
+	bool step_alone;       /* single steps without interrupts */
+	bool prefault;         /* KVM_PRE_FAULT_MEMORY */
 };
 
 /*
@@ -89,8 +110,26 @@ struct kvm_config {
  */
 int kvm_create(const struct kvm_config *config, struct kvm **out,
 	struct memslot_error *err);
+/* Not while it runs. NULL is allowed. */
+void kvm_destroy(struct kvm *kvm);
 /* The same, ready to run; ops->destroy destroys the VM. */
 struct accel kvm_accel(struct kvm *kvm);
+
+/* What has happened so far. Any thread; exact while no vCPU runs. */
+struct kvm_stats {
+	uint64_t exits;          /* returns from KVM_RUN */
+	uint64_t port_exits;     /* of these: accesses to ports */
+	uint64_t mmio_exits;     /* and to addresses without memory */
+	uint64_t tracked_writes; /* writes to tracked pages */
+	uint64_t dropped_writes; /* writes to read-only slots */
+	/*
+	 * Exits for memory that is neither read-only nor tracked: an access
+	 * that the kernel began before its page's tracking ended, or
+	 * something this backend promises not to let happen.
+	 */
+	uint64_t memory_exits;
+};
+void kvm_stats(struct kvm *kvm, struct kvm_stats *out);
 
 /* A wire of the interrupt chips (GSI 0 .. 23). Any thread. */
 struct irq_line kvm_irq(struct kvm *kvm, unsigned gsi);
@@ -99,6 +138,21 @@ struct irq_line kvm_irq(struct kvm *kvm, unsigned gsi);
  * Returns 0, or a negative errno if nobody can be interrupted that way.
  */
 int kvm_msi(struct kvm *kvm, uint64_t address, uint32_t data);
+
+/* ---- fault points ------------------------------------------------------------- */
+
+enum kvm_fault {
+	FAULT_KVM_OPEN = FAULT_BASE_VMM + 16,
+	FAULT_KVM_VM,
+	FAULT_KVM_CHIPS,
+	FAULT_KVM_VCPU,
+	FAULT_KVM_MAP,
+	FAULT_KVM_STATE,
+	FAULT_KVM_CREATE,
+	FAULT_KVM_DELETE,
+	FAULT_KVM_END, /* not a point */
+};
+extern const struct fault_point kvm_fault_points[];
 
 MEMSLOT_END_DECLS
 
