@@ -75,6 +75,21 @@ void harvest_take(struct memslot_harvest *h)
 	}
 }
 
+static int sync_dirty(struct memslots *ms, const struct memslot *s,
+	uint64_t first, uint64_t n, struct memslot_error *err)
+{
+	struct memslot_error scratch;
+	int r = 0;
+
+	err = err ? err : &scratch;
+	for (struct memslot_participant *p = ms->participants; !r && p;
+		p = p->next)
+		if (p->ops->sync_dirty)
+			r = p->ops->sync_dirty(p->ctx, s->space,
+				s->base_gfn + first, n, err);
+	return r;
+}
+
 /* With the transaction lock held. */
 static int harvest_locked(struct memslots *ms, unsigned space, unsigned id,
 	uint64_t first, uint64_t n, struct memslot_harvest **out,
@@ -82,6 +97,7 @@ static int harvest_locked(struct memslots *ms, unsigned space, unsigned id,
 {
 	struct memslot *s = map_find(ms_set(ms)->by_id, id_key(space, id));
 	struct memslot_harvest *h;
+	int r;
 
 	if (!s)
 		return memslot_fail(err, -ENOENT,
@@ -99,6 +115,11 @@ static int harvest_locked(struct memslots *ms, unsigned space, unsigned id,
 		return memslot_fail(err, -ENOMEM,
 			"no memory to harvest %llu pages of slot %u", (ull)n,
 			id);
+	r = sync_dirty(ms, s, first, n, err);
+	if (r) {
+		harvest_free(h);
+		return r;
+	}
 	harvest_take(h);
 	memslots_protect(ms, s->space, s->base_gfn + first, n);
 	*out = h;

@@ -173,6 +173,25 @@ void memslots_protect(
 	memslot_unlock(&ms->list_lock, ms->pf);
 }
 
+int memslots_track(struct memslots *ms, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err)
+{
+	struct memslot_error scratch;
+	int r = 0;
+
+	err = err ? err : &scratch;
+	memslot_lock(&ms->list_lock, ms->pf);
+	for (struct memslot_participant *p = ms->participants; !r && p;
+		p = p->next) {
+		if (p->ops->track)
+			r = p->ops->track(p->ctx, space, gfn, size_pages, err);
+		if (!r && p->ops->protect)
+			p->ops->protect(p->ctx, space, gfn, size_pages);
+	}
+	memslot_unlock(&ms->list_lock, ms->pf);
+	return r;
+}
+
 /* ---- one operation, one transaction ----------------------------------------- */
 
 int memslots_create_slot(struct memslots *ms, const struct memslot_config *c,

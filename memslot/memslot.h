@@ -548,6 +548,22 @@ struct memslot_participant_ops {
 	void (*protect)(
 		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
 	/*
+	 * Tracking of these pages, all of which have slots, has begun: as
+	 * `protect`, for a participant that may have to refuse. A negative
+	 * errno and a sentence in err (never NULL); nothing has changed then.
+	 * When pages are tracked no more, nobody is told.
+	 */
+	int (*track)(void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages,
+		struct memslot_error *err);
+	/*
+	 * The log of these pages, of one slot, is about to be harvested: mark
+	 * with memslot_mark_dirty() what was written and is not marked yet.
+	 * A negative errno and a sentence in err: nothing is harvested. With
+	 * the transaction lock held.
+	 */
+	int (*sync_dirty)(void *ctx, unsigned space, gfn_t gfn,
+		uint64_t size_pages, struct memslot_error *err);
+	/*
 	 * Have translations of these pages ready before they are touched, as
 	 * far as that can be done. Writable ones only where
 	 * memslot_page_writable() allows. With the transaction lock held.
@@ -581,6 +597,13 @@ int memslots_quit(struct memslots *ms, struct memslot_participant *p);
  */
 void memslots_protect(
 	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages);
+/*
+ * The same for pages whose tracking begins: `track`, and `protect`, of every
+ * participant. What the first that refuses returns; those before it may have
+ * withdrawn permissions, which costs time only.
+ */
+int memslots_track(struct memslots *ms, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err);
 
 /*
  * Have the pages ready before the guest touches them (size 0: to the end of
@@ -634,7 +657,8 @@ bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn);
  * Outside a read section, not from a callback (-EDEADLK). Waits for a running
  * transaction. Errors: -EINVAL no such id or space, or the pages are not in
  * the slot; -ENOENT no such slot; -ENXIO the slot is not dirty-logged;
- * -ENOMEM: the log is untouched. `size_pages` 0: to the end of the slot.
+ * -ENOMEM: the log is untouched; what a participant's sync_dirty returned.
+ * `size_pages` 0: to the end of the slot.
  */
 int memslot_harvest_range(struct memslots *ms, unsigned space, unsigned id,
 	uint64_t first_page, uint64_t size_pages, struct memslot_harvest **out,

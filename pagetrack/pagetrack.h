@@ -148,6 +148,7 @@ void pagetrack_unregister(struct pagetrack_node *node);
  *   -EBUSY      policy refuse, and a running transaction, which may not be
  *               refused any more, moves or deletes a page of the range
  *   -EOVERFLOW  65535 counts on one page
+ *   -ENOSPC     the CPUs' backend cannot protect so many separate pages
  *   -ENOMEM
  */
 int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,

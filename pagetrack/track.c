@@ -160,6 +160,20 @@ static int check_range(const struct pagetrack *pt, unsigned space, gfn_t gfn,
 	return 0;
 }
 
+/*
+ * CPUs cannot be made to tell. A transaction may have moved the pages in the
+ * meantime, or a callback removed them: then they are not here any more.
+ */
+static void take_back(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+	uint64_t size_pages)
+{
+	pt_lock(node->pt);
+	while (size_pages--)
+		if (pages_find(&node->table, space, gfn + size_pages))
+			remove_one(node, space, gfn + size_pages);
+	pt_unlock(node->pt);
+}
+
 int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err)
 {
@@ -182,8 +196,11 @@ int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	while (r && done)
 		remove_one(node, space, gfn + --done);
 	pt_unlock(pt);
-	if (!r)
-		memslots_protect(pt->ms, space, gfn, size_pages);
+	if (!r) {
+		r = memslots_track(pt->ms, space, gfn, size_pages, err);
+		if (r)
+			take_back(node, space, gfn, size_pages);
+	}
 	return r;
 }
 

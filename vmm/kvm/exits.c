@@ -56,45 +56,57 @@ void exit_io(struct vcpu *v)
 
 /* ---- memory ------------------------------------------------------------------------ */
 
-/* Within one page. False: there is no memory. */
-static bool memory_read(struct vcpu *v, gpa_t gpa, uint8_t *bytes, unsigned len)
+/*
+ * What is at this page, as published. Where there is nothing, a transaction
+ * may be about to put memory there that the kernel has already: then look
+ * again when it has ended. False: there is no memory.
+ */
+static bool look(struct vcpu *v, gfn_t gfn, bool *readonly, bool *tracked)
 {
-	return pagetrack_guest_read(
-		       &v->reader, v->kvm->config.space, gpa, bytes, len) == 0;
+	const struct kvm_config *c = &v->kvm->config;
+	const struct memslot *s;
+	uint64_t generation;
+
+	do {
+		generation = memslots_generation(c->slots);
+		s = memslot_enter_at(&v->reader, c->space, gfn);
+		if (s) {
+			*readonly = s->flags & MEMSLOT_READONLY;
+			*tracked = memslot_page_tracked(s, gfn);
+		}
+		memslot_leave(&v->reader);
+		if (s)
+			return true;
+		memslot_wait_valid(&v->reader);
+	} while (memslots_generation(c->slots) != generation);
+	return false;
 }
 
 /*
  * A store of the guest's, performed here: a tracked page's kernel slot is
- * read-only. In a slot that is read-only to the guest it is dropped.
+ * read-only. In a slot that is read-only to the guest it is dropped. A page
+ * that nobody tracks any more is made writable: arm.c leaves that to us, and
+ * if it fails the next store comes here too.
  */
-static bool memory_write(
-	struct vcpu *v, gpa_t gpa, const uint8_t *bytes, unsigned len)
+static void memory_write(
+	struct vcpu *v, gpa_t gpa, unsigned len, bool readonly, bool tracked)
 {
 	const struct kvm_config *c = &v->kvm->config;
 	const struct pagetrack_source cpu = {PAGETRACK_CPU, v->index};
-	const struct memslot *s;
-	bool there, readonly, tracked;
-	gfn_t gfn = gpa >> MEMSLOT_PAGE_SHIFT;
 
-	s = memslot_enter_at(&v->reader, c->space, gfn);
-	there = s != NULL;
-	readonly = there && (s->flags & MEMSLOT_READONLY);
-	tracked = there && memslot_page_tracked(s, gfn);
-	memslot_leave(&v->reader);
-	if (!there)
-		return false;
 	if (readonly) {
 		v->stats.dropped_writes++;
-		return true;
+		return;
 	}
-	if (tracked)
-		v->stats.tracked_writes++;
-	else
-		v->stats.memory_exits++;
 	/* Looks again; whatever is there then is right. */
-	(void)pagetrack_guest_write(
-		c->track, &v->reader, c->space, gpa, bytes, len, cpu);
-	return true;
+	(void)pagetrack_guest_write(c->track, &v->reader, c->space, gpa,
+		v->run->mmio.data, len, cpu);
+	if (tracked) {
+		v->stats.tracked_writes++;
+		return;
+	}
+	v->stats.memory_exits++;
+	(void)arm_range(v->kvm, gpa >> MEMSLOT_PAGE_SHIFT, 1, NULL);
 }
 
 void exit_mmio(struct vcpu *v)
@@ -102,20 +114,23 @@ void exit_mmio(struct vcpu *v)
 	struct kvm_run *run = v->run;
 	gpa_t gpa = run->mmio.phys_addr;
 	unsigned len = run->mmio.len;
-	bool write = run->mmio.is_write, memory;
+	bool readonly, tracked;
 
 	if (len > sizeof(run->mmio.data)) {
 		vcpu_fail(v, "KVM hands over an access of %u bytes", len);
 		return;
 	}
 	v->stats.mmio_exits++;
-	if (write) {
-		memory = memory_write(v, gpa, run->mmio.data, len);
-	} else {
-		memory = memory_read(v, gpa, run->mmio.data, len);
-		v->stats.memory_exits += memory;
+	if (!look(v, gpa >> MEMSLOT_PAGE_SHIFT, &readonly, &tracked)) {
+		bus_access(v->kvm->config.mmio, gpa, run->mmio.data, len,
+			run->mmio.is_write);
+		return;
 	}
-	if (!memory)
-		bus_access(
-			v->kvm->config.mmio, gpa, run->mmio.data, len, write);
+	if (run->mmio.is_write) {
+		memory_write(v, gpa, len, readonly, tracked);
+		return;
+	}
+	v->stats.memory_exits++;
+	(void)pagetrack_guest_read(
+		&v->reader, v->kvm->config.space, gpa, run->mmio.data, len);
 }

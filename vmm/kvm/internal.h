@@ -11,6 +11,13 @@
  *   regs.c    how a vCPU starts, and its state as text
  *   cpuid.c   what the guest is told about its CPUs
  *   project.c logical slots and tracked pages -> kernel slots
+ *   plan.c    the steps from some kernel slots to others
+ *   layout.c  the books: which kernel slots each logical slot has
+ *   apply.c   taking the steps, and taking them back
+ *   change.c  the slot manager's participant
+ *   arm.c     tracked pages become read-only
+ *   dirty.c   what the kernel has logged goes into the slot manager's log
+ *   einval.c  which rule was broken
  */
 #ifndef VMM_KVM_INTERNAL_H
 #define VMM_KVM_INTERNAL_H
@@ -25,6 +32,7 @@
 #include "memslot/fault.h"
 #include "vmm/kvm/compat.h"
 #include "vmm/kvm/kvm.h"
+#include "vmm/kvm/layout.h"
 
 typedef unsigned long long ull; /* what %llx takes */
 
@@ -32,12 +40,20 @@ typedef unsigned long long ull; /* what %llx takes */
 
 /* ---- kernel slots ---------------------------------------------------------- */
 
-/* A kernel slot as it should be. */
-struct piece {
-	gfn_t gfn;
-	uint64_t pages;
-	uint8_t *host;
-	uint32_t flags; /* KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY */
+/* One logical slot in a transaction: what it had, what it will have. */
+struct changed {
+	unsigned id;
+	struct layout before, after;
+};
+
+/* What the running transaction does to kernel slots. */
+struct change {
+	struct changed *slot;
+	unsigned count;
+	struct kslot *wanted; /* of all of them, one after the other */
+	struct plan plan;
+	uint64_t arms; /* of struct kvm when the plan was made */
+	bool paused;
 };
 
 /* ---- one vCPU ----------------------------------------------------------------- */
@@ -80,6 +96,20 @@ struct kvm {
 	pthread_cond_t left;       /* some vCPU is out of the guest */
 	pthread_cond_t resumed;
 	_Atomic(unsigned) paused; /* who wants the vCPUs out, 0: they may run */
+
+	/*
+	 * Kernel slots. The lock is also held from `apply` to `adopt` of a
+	 * transaction, or to its `undo`.
+	 */
+	pthread_mutex_t change_lock;
+	/* of who holds it; the second where the first may be inside */
+	struct memslot_reader reader, log_reader;
+	struct layout *layout; /* of each logical id */
+	struct kernel_ids ids;
+	struct change change;
+	uint64_t arms; /* times the tracked pages have changed kernel slots */
+	/* the transaction whose layout is here but not yet published */
+	const struct memslot_txn *adopted;
 };
 
 static inline struct fault_plan *kvm_faults(const struct kvm *k)
@@ -97,9 +127,14 @@ static inline struct fault_plan *kvm_faults(const struct kvm *k)
 int sys_ioctl(struct fault_plan *faults, unsigned point, int injected, int fd,
 	unsigned long request, void *arg);
 int sys_extension(int fd, unsigned cap);
-/* One KVM_SET_USER_MEMORY_REGION; pages 0 deletes. */
+/* One KVM_SET_USER_MEMORY_REGION (api.rst 4.35); pages 0 deletes. */
 int sys_set_region(struct kvm *k, unsigned point, unsigned id,
 	const struct piece *p, uint64_t pages);
+
+/* ---- vm.c --------------------------------------------------------------------- */
+
+/* Stop the VM, with this as the error of its run. The first reason counts. */
+void vm_fail(struct kvm *k, const struct memslot_error *why);
 
 /* ---- facts.c ------------------------------------------------------------------- */
 
@@ -153,6 +188,64 @@ int regs_start(struct vcpu *v, const struct kvm_start *start,
 size_t regs_describe(struct vcpu *v, char *text, size_t size);
 int cpuid_set(struct vcpu *v, struct memslot_error *err);
 
-/* ---- project.c ------------------------------------------------------------------- */
+/* ---- apply.c ---------------------------------------------------------------------- */
+
+/* With change_lock held. */
+
+/* -ENOSPC: the plan needs more kernel slots than there are. */
+int apply_fits(
+	const struct kvm *k, const struct plan *p, struct memslot_error *err);
+/*
+ * Take all steps, with new ids for what is created (also into wanted[]), or
+ * none. An undo that fails is -EIO, and the VM has been stopped. Both with
+ * the vCPUs held if plan_needs_pause() says so.
+ */
+int apply_plan(struct kvm *k, struct plan *p, struct kslot *wanted,
+	struct memslot_error *err);
+/* Take a plan back that was applied. -EIO: the kernel refuses. */
+int apply_undo(struct kvm *k, const struct plan *p);
+
+/* ---- change.c --------------------------------------------------------------------- */
+
+extern const struct memslot_participant_ops change_ops;
+
+int change_init(struct kvm *k, struct memslot_error *err);
+void change_fini(struct kvm *k);
+/* Kernel slots for the map as it is. Before the first vCPU runs. */
+int change_first(struct kvm *k, struct memslot_error *err);
+
+/* ---- arm.c ------------------------------------------------------------------------- */
+
+/*
+ * Make the kernel slots of these pages agree with which of them are tracked.
+ * Takes change_lock. -ENOSPC, -ENOMEM, what the kernel says: nothing changed.
+ */
+int arm_range(struct kvm *k, gfn_t gfn, uint64_t size_pages,
+	struct memslot_error *err);
+/* The same for pages of one slot, with change_lock held. */
+int arm_slot(struct kvm *k, const struct memslot *s, uint64_t first,
+	uint64_t size_pages, struct memslot_error *err);
+/* The tracked pages among [first, end) of a slot. -ENOMEM. */
+int arm_tracked(const struct memslot *s, uint64_t first, uint64_t end,
+	struct runs *out);
+
+/* ---- dirty.c ------------------------------------------------------------------------ */
+
+/*
+ * Move the kernel's log of pages [first, end) of this kernel slot, which lie
+ * in `s`, to the log of the slot manager, and protect them again. With
+ * change_lock held. What the kernel says.
+ */
+int dirty_sync_slot(struct kvm *k, const struct kslot *ks,
+	const struct memslot *s, uint64_t first, uint64_t end);
+/* The participant's sync_dirty. */
+int dirty_sync(void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages,
+	struct memslot_error *err);
+
+/* ---- einval.c ------------------------------------------------------------------------ */
+
+/* A sentence for a step that the kernel refused with `code`. Returns code. */
+int einval_explain(struct kvm *k, const struct step *s, int code,
+	struct memslot_error *err);
 
 #endif

@@ -148,8 +148,13 @@ enum kvm_fault {
 	FAULT_KVM_VCPU,
 	FAULT_KVM_MAP,
 	FAULT_KVM_STATE,
+	FAULT_KVM_PLAN,
 	FAULT_KVM_CREATE,
 	FAULT_KVM_DELETE,
+	FAULT_KVM_MOVE,
+	FAULT_KVM_FLAGS,
+	FAULT_KVM_UNDO,
+	FAULT_KVM_LOG,
 	FAULT_KVM_END, /* not a point */
 };
 extern const struct fault_point kvm_fault_points[];

@@ -13,8 +13,14 @@ const struct fault_point kvm_fault_points[] = {
 	{FAULT_KVM_VCPU, "kvm.vcpu", "the kernel makes no vCPU"},
 	{FAULT_KVM_MAP, "kvm.map", "a vCPU's shared page cannot be mapped"},
 	{FAULT_KVM_STATE, "kvm.state", "a vCPU's registers cannot be set"},
+	{FAULT_KVM_PLAN, "kvm.plan", "no memory to plan kernel slots"},
 	{FAULT_KVM_CREATE, "kvm.create", "a kernel slot is not created"},
 	{FAULT_KVM_DELETE, "kvm.delete", "a kernel slot is not deleted"},
+	{FAULT_KVM_MOVE, "kvm.move", "a kernel slot is not moved"},
+	{FAULT_KVM_FLAGS, "kvm.flags",
+		"a kernel slot's logging is not changed"},
+	{FAULT_KVM_UNDO, "kvm.undo", "a step is not taken back: the VM stops"},
+	{FAULT_KVM_LOG, "kvm.log", "the kernel's dirty log is not read"},
 	{0, NULL, NULL},
 };
 

@@ -91,61 +91,20 @@ static int make_cpus(struct kvm *k, struct memslot_error *err)
 	return r;
 }
 
-/* ---- the slot manager's participant --------------------------------------------------- */
-
-static int part_prepare(
-	void *ctx, const struct memslot_txn *t, struct memslot_error *err)
-{
-	return memslot_fail(err, -ENOSYS,
-		"KVM: the map of a running machine cannot be changed yet");
-}
-
-static const struct memslot_participant_ops part_ops = {
-	.name = "kvm",
-	.prepare = part_prepare,
-};
-
-static int make_slots(struct kvm *k, struct memslot_error *err)
-{
-	struct memslot_reader reader;
-	const struct memslot *s;
-	unsigned id = 0;
-	gfn_t gfn = 0;
-	int r = 0;
-
-	memslot_reader_init(&reader, k->config.slots, NULL, NULL);
-	memslot_enter(&reader);
-	while (!r && (s = memslot_next(&reader, k->config.space, gfn))) {
-		struct piece p = {
-			.gfn = s->base_gfn,
-			.pages = s->size_pages,
-			.host = s->host,
-			.flags = s->flags & MEMSLOT_READONLY ? KVM_MEM_READONLY
-							     : 0,
-		};
-
-		r = sys_set_region(k, FAULT_KVM_CREATE, id++, &p, p.pages);
-		gfn = s->base_gfn + s->size_pages;
-	}
-	memslot_leave(&reader);
-	memslot_reader_fini(&reader);
-	return r ? memslot_fail(err, r, "KVM: kernel slot %u refused (%d)",
-			   id - 1, r)
-		 : 0;
-}
+/* ---- joining the map --------------------------------------------------- */
 
 static int join(struct kvm *k, struct memslot_error *err)
 {
 	int r;
 
-	k->participant.ops = &part_ops;
+	k->participant.ops = &change_ops;
 	k->participant.ctx = k;
 	r = memslots_join(k->config.slots, &k->participant);
 	if (r)
 		return memslot_fail(
 			err, r, "KVM: cannot join the memory map (%d)", r);
 	k->joined = true;
-	return make_slots(k, err);
+	return change_first(k, err);
 }
 
 int kvm_create(const struct kvm_config *config, struct kvm **out,
@@ -172,10 +131,15 @@ int kvm_create(const struct kvm_config *config, struct kvm **out,
 		free(k);
 		return r;
 	}
+	memslot_reader_init(&k->reader, config->slots, NULL, NULL);
+	memslot_reader_init(&k->log_reader, config->slots, NULL, NULL);
+	pthread_mutex_init(&k->change_lock, NULL);
 	if (FAULT(kvm_faults(k), FAULT_KVM_OPEN))
 		r = memslot_fail(err, -ENOENT, "KVM: no device (injected)");
 	else
 		r = facts_open(&k->dev, &k->facts, err);
+	if (!r)
+		r = change_init(k, err);
 	if (!r)
 		r = make_vm(k, err);
 	if (!r)
@@ -204,6 +168,10 @@ void kvm_destroy(struct kvm *k)
 		close(k->fd);
 	if (k->dev >= 0)
 		close(k->dev);
+	change_fini(k);
+	pthread_mutex_destroy(&k->change_lock);
+	memslot_reader_fini(&k->log_reader);
+	memslot_reader_fini(&k->reader);
 	pause_fini(k);
 	free(k);
 }
@@ -214,6 +182,19 @@ static void *cpu_thread(void *ctx)
 {
 	vcpu_main(ctx);
 	return NULL;
+}
+
+void vm_fail(struct kvm *k, const struct memslot_error *why)
+{
+	int none = STOP_NONE;
+
+	/* Read by a thread that does not wait for this one. */
+	pthread_mutex_lock(&k->kick_lock);
+	if (atomic_compare_exchange_strong(
+		    &k->stop, &none, (int)ACCEL_STOP_ERROR))
+		k->stop_error = *why;
+	pthread_mutex_unlock(&k->kick_lock);
+	pause_kick_all(k);
 }
 
 static void kvm_request_stop(void *ctx, enum accel_stop why)
@@ -230,6 +211,7 @@ static int kvm_run_all(
 {
 	struct kvm *k = ctx;
 	pthread_t thread[KVM_CPUS_MAX];
+	struct memslot_error why_text;
 	unsigned started;
 	int r = 0;
 
@@ -248,12 +230,19 @@ static int kvm_run_all(
 	for (unsigned n = 1; n < started; n++)
 		pthread_join(thread[n], NULL);
 	/* The stop has been obeyed; a later run goes on from here. */
+	pthread_mutex_lock(&k->kick_lock);
 	*why = (enum accel_stop)atomic_exchange(&k->stop, STOP_NONE);
+	why_text = k->stop_error;
+	pthread_mutex_unlock(&k->kick_lock);
 	if (r)
 		return memslot_fail(err, r == ENOMEM ? -ENOMEM : -EAGAIN,
 			"KVM: cannot start a thread for vCPU %u", started);
-	if (*why == ACCEL_STOP_ERROR && k->stop_error.code)
-		return memslot_fail(err, 0, "%s", k->stop_error.text);
+	if (*why == ACCEL_STOP_ERROR)
+		memslot_fail(err, -EIO, "%s",
+			why_text.code
+				? why_text.text
+				: "KVM: a change of the memory map could "
+				  "not be undone, the machine is stopped");
 	return 0;
 }
 
