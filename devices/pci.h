@@ -143,7 +143,8 @@ struct pci_msix_entry {
 struct pci_msix {
 	unsigned vectors; /* 0: the device has no MSI-X */
 	unsigned capability;
-	bool enabled, masked;
+	MEMSLOT_ATOMIC(bool) enabled;
+	bool masked;
 	struct pci_msix_entry entry[PCI_MSIX_MAX];
 };
 
@@ -159,7 +160,7 @@ struct pci_device {
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
 	MEMSLOT_ATOMIC(uint32_t) command;
-	bool intx; /* as the device has set it */
+	MEMSLOT_ATOMIC(bool) intx; /* as the device has set it */
 };
 
 /*
@@ -220,7 +221,7 @@ void pci_config_get(
 void pci_config_put(struct pci_device *dev, unsigned offset, const void *bytes,
 	unsigned len);
 
-/* ---- interrupts: any thread, also under a lock of the device ------------- */
+/* ---- interrupts: once on a bus; any thread, also under a device's lock ---- */
 
 /* Is MSI-X what the driver has chosen? Then INTx must not be used. */
 bool pci_msix_enabled(struct pci_device *dev);
@@ -285,6 +286,7 @@ struct pci_bus {
 	struct pci_device *device[PCI_DEVICES_MAX];
 	struct pci_window_ctx window[PCI_WINDOWS_MAX];
 	struct pci_device bridge; /* device 0 */
+	bool wire[4];             /* levels, as last set */
 	uint32_t address;         /* what port 0xcf8 holds */
 };
 
