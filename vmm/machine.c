@@ -332,6 +332,7 @@ void vmm_machine_destroy(struct vmm_machine *m)
 		m->platform->destroy(m);
 	if (m->has_uart)
 		uart_fini(&m->uart);
+	machine_remove_pci(m);
 	if (m->has_slotctl)
 		slotctl_fini(&m->slotctl);
 	if (m->accel.ops)

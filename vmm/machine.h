@@ -115,6 +115,11 @@ struct vmm_config {
 	void (*timer)(void *ctx);
 	/* See struct slotctl_events. */
 	void (*guest_report)(void *ctx, const struct slotctl_report *report);
+	/*
+	 * A line about what the guest did and was refused, such as a BAR that
+	 * cannot be where it wants it. Any thread; may be NULL.
+	 */
+	void (*log)(void *ctx, const char *line);
 	/* A sentence that the user should see, though all is well. */
 	void (*note)(void *ctx, const char *text);
 	void *ctx;

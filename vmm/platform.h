@@ -14,6 +14,7 @@
 #define VMM_PLATFORM_H
 
 #include "devices/bus.h"
+#include "devices/pci.h"
 #include "devices/slotctl.h"
 #include "devices/uart.h"
 #include "vmm/accel.h"
@@ -37,7 +38,8 @@ struct vmm_machine {
 	struct bus ports; /* x86: addresses are port numbers */
 	struct slotctl slotctl;
 	struct uart uart;
-	bool has_reader, has_slotctl, has_uart;
+	struct pci_bus pci;
+	bool has_reader, has_slotctl, has_uart, has_pci;
 	struct mapping *mappings; /* one a slot, in the order of creation */
 	unsigned mapping_count;
 	uint8_t *window;
@@ -75,5 +77,14 @@ int machine_load(void *ctx, gpa_t gpa, const void *bytes, size_t len);
 /* The serial port, on `bus` at `base`, `size` addresses. */
 int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
 	uint64_t size, struct irq_line irq, struct memslot_error *err);
+
+/*
+ * The PCI bus, its devices, and its ranges on m->mmio (`ecam` PCI_UNMAPPED:
+ * without configuration space there). The platform gives windows, wires and
+ * messages; the rest of `config` is filled in. In machine_pci.c.
+ */
+int machine_add_pci(struct vmm_machine *m, struct pci_bus_config *config,
+	gpa_t ecam, struct memslot_error *err);
+void machine_remove_pci(struct vmm_machine *m);
 
 #endif

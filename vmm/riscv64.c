@@ -7,6 +7,7 @@
  */
 #include "vmm/riscv64.h"
 
+#include "devices/pci.h"
 #include "devices/plic.h"
 #include "devices/rtc.h"
 #include "devices/syscon.h"
@@ -88,6 +89,22 @@ static int fill_bus(
 	return r;
 }
 
+static int create_pci(
+	struct vmm_machine *m, struct riscv64 *b, struct memslot_error *err)
+{
+	struct pci_bus_config c = {
+		.window =
+			{
+				{RISCV64_PCI_BASE, RISCV64_PCI_SIZE},
+				{RISCV64_PCI_HIGH, RISCV64_PCI_HIGH_SIZE},
+			},
+	};
+
+	for (unsigned i = 0; i < 4; i++)
+		c.intx[i] = plic_line(&b->plic, RISCV64_PCI_IRQ + i);
+	return machine_add_pci(m, &c, RISCV64_ECAM_BASE, err);
+}
+
 static int create_devices(
 	struct vmm_machine *m, struct riscv64 *b, struct memslot_error *err)
 {
@@ -102,6 +119,8 @@ static int create_devices(
 	if (!r)
 		r = machine_add_uart(m, &m->mmio, RISCV64_UART_BASE, UART_SIZE,
 			plic_line(&b->plic, RISCV64_UART_IRQ), err);
+	if (!r)
+		r = create_pci(m, b, err);
 	return r;
 }
 
@@ -133,6 +152,10 @@ static int build_fdt(
 		.syscon = {RISCV64_SYSCON_BASE, SYSCON_SIZE},
 		.syscon_poweroff = SYSCON_POWEROFF,
 		.syscon_reboot = SYSCON_REBOOT,
+		.pci_ecam = {RISCV64_ECAM_BASE, PCI_ECAM_SIZE},
+		.pci_low = {RISCV64_PCI_BASE, RISCV64_PCI_SIZE},
+		.pci_high = {RISCV64_PCI_HIGH, RISCV64_PCI_HIGH_SIZE},
+		.pci_irq = RISCV64_PCI_IRQ,
 		.slotctl = {RISCV64_SLOTCTL_BASE, SLOTCTL_SIZE},
 		.slotctl_range = {RISCV64_RANGE_BASE, RISCV64_RANGE_SIZE},
 	};

@@ -50,6 +50,12 @@ static void on_note(void *ctx, const char *text)
 	say("%s", text);
 }
 
+static void on_log(void *ctx, const char *line)
+{
+	(void)ctx;
+	say("%s", line);
+}
+
 /* ---- --track ---------------------------------------------------------------- */
 
 static void on_counted_write(void *ctx, const struct pagetrack_write *w)
@@ -117,6 +123,7 @@ void session_init(struct session *s, const struct options *o)
 		.room = on_room,
 		.timer = on_room, /* either way the console looks again */
 		.guest_report = on_guest_report,
+		.log = o->verbose ? on_log : NULL,
 		.note = on_note,
 		.ctx = s,
 	};

@@ -18,6 +18,7 @@
 #include "pagetrack/pagetrack.h"
 
 #include "devices/bus.h"
+#include "devices/pci.h"
 #include "devices/slotctl.h"
 #include "vmm/machine.h"
 

@@ -33,6 +33,10 @@ static const struct fdt_machine full = {
 	.syscon = {0x00100000, 0x1000},
 	.syscon_poweroff = 0x5555,
 	.syscon_reboot = 0x7777,
+	.pci_ecam = {0x30000000, 0x100000},
+	.pci_low = {0x50000000, 0x30000000},
+	.pci_high = {0x10000000000, 0x1000000000},
+	.pci_irq = 20,
 	.slotctl = {0x00110000, 0x1000},
 	.slotctl_range = {0x40000000, 0x20000000},
 };
@@ -96,6 +100,34 @@ static void check_cpus(const void *blob)
 		"interrupts-extended", wire[0], 9, wire[1], 9, wire[2], 9);
 }
 
+static void check_pci(const void *blob)
+{
+	const char *pci = "/soc/pci@30000000";
+	const uint32_t plic =
+		phandle(blob, "/soc/interrupt-controller@c000000");
+	const fdt32_t *map;
+	int len = 0, node = fdt_path_offset(blob, pci);
+
+	HAS_TEXT(blob, pci, "compatible", "pci-host-ecam-generic");
+	HAS_TEXT(blob, pci, "device_type", "pci");
+	HAS_CELLS(blob, pci, "reg", 0, 0x30000000, 0, 0x100000);
+	HAS_CELLS(blob, pci, "bus-range", 0, 0);
+	HAS_CELLS(blob, pci, "ranges", 0x02000000, 0, 0x50000000, 0, 0x50000000,
+		0, 0x30000000, 0x43000000, 0x100, 0, 0x100, 0, 0x10, 0);
+	HAS_CELLS(blob, pci, "interrupt-map-mask", 0x1800, 0, 0, 7);
+	map = fdt_getprop(blob, node, "interrupt-map", &len);
+	if (!CHECK_EQ(len, 16 * 6 * 4))
+		return;
+	for (uint32_t i = 0; i < 16; i++) {
+		const uint32_t device = i / 4, pin = i % 4 + 1;
+		const uint32_t want[] = {device << 11, 0, 0, pin, plic,
+			20 + (device + pin - 1) % 4};
+
+		for (unsigned j = 0; j < 6; j++)
+			CHECK_EQ(fdt32_to_cpu(map[6 * i + j]), want[j]);
+	}
+}
+
 static void check_soc(const void *blob)
 {
 	const char *plic = "/soc/interrupt-controller@c000000";
@@ -146,6 +178,7 @@ static void test_full(void)
 	HAS_CELLS(blob, "/memory@100000000", "reg", 1, 0, 0, 0x40000000);
 	check_cpus(blob);
 	check_soc(blob);
+	check_pci(blob);
 	if (out) {
 		FILE *f = fopen(out, "wb");
 
@@ -237,6 +270,9 @@ static void test_refusals(void)
 	m.uart_irq = 32;
 	CHECK_EQ(refused(&m, "interrupt 32, the controller has 1 to 31"),
 		-EINVAL);
+	m = full;
+	m.pci_irq = 29;
+	CHECK_EQ(refused(&m, "PCI has interrupt 32"), -EINVAL);
 	m = full;
 	m.plic.size = 0;
 	CHECK_EQ(refused(&m, "no interrupt controller"), -EINVAL);

@@ -169,6 +169,71 @@ static void fdt_syscon_use(
 	tree_close(w);
 }
 
+/*
+ * One entry per device number modulo 4 and pin: the mask keeps those bits of
+ * the device number (11 and 12 of the first cell). The parent has no address.
+ */
+static void fdt_pci_interrupts(
+	struct tree_writer *w, const struct fdt_machine *m)
+{
+	static const uint32_t mask[] = {3u << 11, 0, 0, 7};
+	uint32_t map[16 * 6], *p = map;
+
+	for (unsigned d = 0; d < 4; d++) {
+		for (unsigned pin = 1; pin <= 4; pin++) {
+			*p++ = d << 11;
+			*p++ = 0;
+			*p++ = 0;
+			*p++ = pin;
+			*p++ = FDT_PLIC_PHANDLE;
+			*p++ = m->pci_irq + (d + pin - 1) % 4;
+		}
+	}
+	tree_u32(w, "#interrupt-cells", 1);
+	tree_u32s(w, "interrupt-map-mask", mask, 4);
+	tree_u32s(w, "interrupt-map", map, 16 * 6);
+}
+
+/*
+ * `space`: 0x02 memory below 4 GiB, 0x43 prefetchable memory anywhere. Only
+ * of the latter may there be more than 4 GiB.
+ */
+static uint32_t *fdt_pci_range(
+	uint32_t *p, uint32_t space, const struct fdt_range *r)
+{
+	const uint64_t cells[] = {r->gpa, r->gpa, r->size};
+
+	if (!r->size)
+		return p;
+	*p++ = space << 24;
+	for (unsigned i = 0; i < 3; i++) {
+		*p++ = (uint32_t)(cells[i] >> 32);
+		*p++ = (uint32_t)cells[i];
+	}
+	return p;
+}
+
+static void fdt_pci(struct tree_writer *w, const struct fdt_machine *m)
+{
+	static const uint32_t one_bus[] = {0, 0};
+	uint32_t ranges[2 * 7], *end = ranges;
+
+	end = fdt_pci_range(end, 0x02, &m->pci_low);
+	end = fdt_pci_range(end, 0x43, &m->pci_high);
+	tree_open_at(w, "pci", m->pci_ecam.gpa);
+	tree_text(w, "compatible", "pci-host-ecam-generic");
+	tree_text(w, "device_type", "pci");
+	tree_reg(w, "reg", &m->pci_ecam);
+	tree_u32(w, "#address-cells", 3);
+	tree_u32(w, "#size-cells", 2);
+	tree_u32s(w, "bus-range", one_bus, 2);
+	tree_u32s(w, "ranges", ranges, (unsigned)(end - ranges));
+	tree_bytes(w, "dma-coherent", NULL, 0);
+	if (m->plic.size)
+		fdt_pci_interrupts(w, m);
+	tree_close(w);
+}
+
 static void fdt_slotctl(struct tree_writer *w, const struct fdt_machine *m)
 {
 	tree_open_at(w, "slot-controller", m->slotctl.gpa);
@@ -193,6 +258,8 @@ static void fdt_soc(struct tree_writer *w, const struct fdt_machine *m)
 		fdt_rtc(w, m);
 	if (m->syscon.size)
 		fdt_syscon(w, m);
+	if (m->pci_ecam.size)
+		fdt_pci(w, m);
 	if (m->slotctl.size)
 		fdt_slotctl(w, m);
 	tree_close(w);
@@ -241,6 +308,9 @@ static int fdt_check_devices(
 		e = fdt_check_irq(m, "the serial port", m->uart_irq, err);
 	if (!e && m->rtc.size)
 		e = fdt_check_irq(m, "the clock", m->rtc_irq, err);
+	for (unsigned i = 0; !e && m->pci_ecam.size && m->plic.size && i < 4;
+		i++)
+		e = fdt_check_irq(m, "PCI", m->pci_irq + i, err);
 	return e;
 }
 

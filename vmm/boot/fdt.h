@@ -4,7 +4,7 @@
  *
  * Follows the Devicetree Specification 0.4 and Linux's bindings: riscv/
  * cpus.yaml, riscv/extensions.yaml, interrupt-controller/riscv,cpu-intc and
- * sifive,plic-1.0.0, serial/8250, rtc/google,goldfish-rtc, power/reset/
+ * sifive,plic-1.0.0, pci/host-generic-pci, serial/8250, rtc/google,goldfish-rtc, power/reset/
  * syscon-poweroff and syscon-reboot. The slot controller's binding is ours:
  * docs/slot-controller.md. A device whose size is 0 is left out.
  *
@@ -52,6 +52,14 @@ struct fdt_machine {
 	unsigned rtc_irq;
 	struct fdt_range syscon; /* see devices/syscon.h for the values */
 	uint32_t syscon_poweroff, syscon_reboot;
+	/*
+	 * A host bridge with one bus: configuration space (ECAM), windows
+	 * below and above 4 GiB. Pin p of device d is interrupt
+	 * pci_irq + (d + p - 1) % 4.
+	 */
+	struct fdt_range pci_ecam;
+	struct fdt_range pci_low, pci_high;
+	unsigned pci_irq;
 	struct fdt_range slotctl;
 	struct fdt_range slotctl_range; /* where the window may be */
 };
