@@ -62,6 +62,9 @@ void pci_refused(struct pci_device *dev, const char *what,
 	const struct pci_bus_config *c = &dev->bus->config;
 	char line[sizeof(why->text) + 96];
 
+	pthread_mutex_lock(&dev->bus->lock);
+	dev->bus->counts.refused++;
+	pthread_mutex_unlock(&dev->bus->lock);
 	if (!c->log)
 		return;
 	memslot_format(line, sizeof(line), "pci 00:%x%x.0 %s: %s: %s",

@@ -28,11 +28,11 @@
  * - All ones in the address bits of a register (or of one half of a 64-bit
  *   one) ask for its size and move nothing, memory bit set or not; the
  *   register (half) reads the answer until it is stored to again.
- * - The two halves of a 64-bit BAR may be stored in any order: each half
- *   that is stored is kept, and counts together with the other half as last
- *   stored. If the address between the two stores can not be had, that is a
- *   refusal as above, and the second store makes the one move. Clearing the
- *   memory bit forgets halves that were refused.
+ * - The two halves of a 64-bit BAR may be stored in either order. If the
+ *   address between the two stores can not be had, that is a refusal as
+ *   above; but the half is kept for the next store, and if that is to the
+ *   other half, both together are the address. A half that was refused twice,
+ *   or before the memory bit was cleared, is forgotten.
  *
  * An address in a window that no BAR decodes reads all ones; stores to it do
  * nothing (master abort).
@@ -131,7 +131,7 @@ struct pci_bar {
 	unsigned slot;
 	bool mapped;
 	gpa_t base;       /* where it is mapped */
-	uint64_t written; /* what the guest stored last, half by half */
+	uint64_t written; /* what the guest has stored */
 };
 
 struct pci_msix_entry {
@@ -269,6 +269,11 @@ struct pci_bus_config {
 	void *log_ctx;
 };
 
+struct pci_counts {
+	uint64_t moves;   /* of BARs that were mapped */
+	uint64_t refused; /* stores, as told to the log */
+};
+
 /* A window with its bus: what a bus handler gets. Private. */
 struct pci_window_ctx {
 	struct pci_bus *bus;
@@ -288,6 +293,7 @@ struct pci_bus {
 	struct pci_device bridge; /* device 0 */
 	bool wire[4];             /* levels, as last set */
 	uint32_t address;         /* what port 0xcf8 holds */
+	struct pci_counts counts; /* under `lock` */
 };
 
 /*
@@ -328,6 +334,9 @@ uint32_t pci_config_load(
 	struct pci_bus *bus, unsigned device, unsigned offset, unsigned len);
 void pci_config_store(struct pci_bus *bus, unsigned device, unsigned offset,
 	unsigned len, uint32_t value);
+
+/* Any thread. */
+void pci_get_counts(struct pci_bus *bus, struct pci_counts *out);
 
 /* Where the BAR is mapped: 0, or -ENXIO if it is not. Any thread. */
 int pci_bar_where(struct pci_device *dev, unsigned bar, gpa_t *gpa);

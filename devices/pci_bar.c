@@ -5,8 +5,9 @@
  * A BAR has two addresses: what the guest has stored (`written`) and, while
  * it is mapped, where it is (`base`). A store changes the first; only if the
  * second can be made to follow does it change too, and while the BAR is
- * mapped it is the second that the guest reads. That is all there is to
- * refusals, sizing, and halves that are stored in any order.
+ * mapped it is the second that the guest reads. After a refusal the half
+ * just stored stays in `written`, for a store to the other half to complete;
+ * the other half is what is true again.
  *
  * A half of `written` with ones in all address bits is a question for the
  * size. No address looks like that: BARs are at least a page, so that the
@@ -327,7 +328,7 @@ int pci_bars_unmap(struct pci_device *dev)
 	return 0;
 }
 
-static void pci_bar_move(struct pci_device *dev, unsigned index, gpa_t gpa)
+static int pci_bar_move(struct pci_device *dev, unsigned index, gpa_t gpa)
 {
 	const struct pci_bus_config *c = &dev->bus->config;
 	const struct pci_bar *bar = &dev->bar[index];
@@ -342,9 +343,22 @@ static void pci_bar_move(struct pci_device *dev, unsigned index, gpa_t gpa)
 		memslot_format(what, sizeof(what), "BAR %u stays at %#llx",
 			index, (ull)bar->base);
 		pci_refused(dev, what, &err);
-		return;
+		return r;
 	}
+	pthread_mutex_lock(&dev->bus->lock);
+	dev->bus->counts.moves++;
+	pthread_mutex_unlock(&dev->bus->lock);
 	pci_bar_publish(dev, index, gpa);
+	return 0;
+}
+
+/* Under config_lock. */
+static void pci_bar_write(struct pci_device *dev, struct pci_bar *bar,
+	uint64_t value, uint64_t mask)
+{
+	pthread_mutex_lock(&dev->bus->lock);
+	bar->written = (bar->written & ~mask) | (value & mask);
+	pthread_mutex_unlock(&dev->bus->lock);
 }
 
 void pci_bar_store(
@@ -352,24 +366,22 @@ void pci_bar_store(
 {
 	unsigned shift;
 	struct pci_bar *bar = pci_bar_of(dev, index, &shift);
-	uint64_t bits;
 	gpa_t target;
 
 	if (!bar)
 		return;
 	if (!shift)
 		mask &= PCI_BAR_ADDRESS_LOW;
-	bits = (uint64_t)mask << shift;
-	pthread_mutex_lock(&dev->bus->lock);
-	bar->written =
-		(bar->written & ~bits) | ((uint64_t)value << shift & bits);
-	pthread_mutex_unlock(&dev->bus->lock);
+	pci_bar_write(
+		dev, bar, (uint64_t)value << shift, (uint64_t)mask << shift);
 	if (!bar->mapped || pci_half_asks(bar->written, 0) ||
 		(bar->flags & PCI_BAR_64 && pci_half_asks(bar->written, 32)))
 		return;
 	target = pci_bar_target(bar);
-	if (target != bar->base)
-		pci_bar_move(dev, (unsigned)(bar - dev->bar), target);
+	if (target != bar->base &&
+		pci_bar_move(dev, (unsigned)(bar - dev->bar), target))
+		pci_bar_write(
+			dev, bar, bar->base, ~((uint64_t)UINT32_MAX << shift));
 }
 
 /* ---- accesses through a window ---------------------------------------------- */

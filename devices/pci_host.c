@@ -97,6 +97,13 @@ void pci_bus_fini(struct pci_bus *bus)
 	pthread_mutex_destroy(&bus->config_lock);
 }
 
+void pci_get_counts(struct pci_bus *bus, struct pci_counts *out)
+{
+	pthread_mutex_lock(&bus->lock);
+	*out = bus->counts;
+	pthread_mutex_unlock(&bus->lock);
+}
+
 int pci_bus_add(struct pci_bus *bus, struct pci_device *dev, unsigned number,
 	struct memslot_error *err)
 {

@@ -472,6 +472,13 @@ static void test_memory(void)
 			      "gadget (device 1) at 0x50000000");
 	set_bar(&b, 1, 2, LOW + 0x30000);
 	CHECK(memory_at(&b, LOW + 0x30000));
+	/* A half that was refused does not lie in wait for ever. */
+	set_bar(&b, 1, 2, RAM);
+	set_bar(&b, 1, 3, 0x1000);
+	set_bar(&b, 1, 3, 0);
+	CHECK(memory_at(&b, LOW + 0x30000));
+	CHECK_EQ(seen.lines, 5);
+	seen.lines = 3;
 	/* The handler's place. */
 	CHECK_EQ(bus_read(&b.machine, LOW + 8, 4, &v), 0);
 	CHECK_EQ(v, 8 << 8 | 4);
