@@ -24,10 +24,14 @@ MEMSLOT_BEGIN_DECLS
 
 #define FAULT_ANY 0u /* a plan for whichever point is reached */
 
-/* Numbers: 1.. memslot, 32.. pagetrack, 64.. backends and the machine. */
+/*
+ * Numbers: 1.. memslot, 32.. pagetrack, 64.. backends and the machine,
+ * 128.. devices.
+ */
 #define FAULT_BASE_MEMSLOT   1u
 #define FAULT_BASE_PAGETRACK 32u
 #define FAULT_BASE_VMM       64u
+#define FAULT_BASE_DEVICES   128u
 
 enum memslot_fault {
 	FAULT_TXN_BEGIN = FAULT_BASE_MEMSLOT,

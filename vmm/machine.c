@@ -403,6 +403,16 @@ struct slotctl *vmm_machine_slotctl(struct vmm_machine *m)
 	return &m->slotctl;
 }
 
+struct pci_bus *vmm_machine_pci(struct vmm_machine *m)
+{
+	return &m->pci;
+}
+
+struct vgtt *vmm_machine_vgtt(struct vmm_machine *m)
+{
+	return m->vgtt;
+}
+
 uint8_t *vmm_machine_window(struct vmm_machine *m)
 {
 	return m->window;

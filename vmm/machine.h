@@ -14,6 +14,7 @@
 #define VMM_MACHINE_H
 
 #include "devices/slotctl.h"
+#include "devices/vgtt.h"
 #include "memslot/memslot.h"
 #include "pagetrack/pagetrack.h"
 
@@ -25,6 +26,7 @@ MEMSLOT_BEGIN_DECLS
 #define VMM_SLOT_RAM    0u
 #define VMM_SLOT_WINDOW 1u
 #define VMM_SLOT_HIGH   (MEMSLOT_IDS_MAX - 1) /* RAM above a hole */
+#define VMM_SLOT_VGTT   (MEMSLOT_IDS_MAX - 2) /* vgtt's aperture */
 
 #define VMM_MEM_DEFAULT    ((uint64_t)256 << 20)
 #define VMM_WINDOW_DEFAULT ((uint64_t)64 << 10)
@@ -101,6 +103,9 @@ struct vmm_config {
 	const struct vmm_slot *slots;
 	unsigned slot_count;
 
+	bool vgtt;              /* have the device of devices/vgtt.h ... */
+	uint64_t vgtt_aperture; /* ... with this many bytes; 0: default */
+
 	const struct memslot_order *order; /* NULL: ours */
 	struct fault_plan *faults;         /* or NULL */
 
@@ -162,6 +167,8 @@ size_t vmm_machine_describe(struct vmm_machine *m, char *text, size_t size);
 struct memslots *vmm_machine_slots(struct vmm_machine *m);
 struct pagetrack *vmm_machine_track(struct vmm_machine *m);
 struct slotctl *vmm_machine_slotctl(struct vmm_machine *m);
+struct pci_bus *vmm_machine_pci(struct vmm_machine *m);
+struct vgtt *vmm_machine_vgtt(struct vmm_machine *m); /* NULL: none */
 /* Host memory of the window's first byte. */
 uint8_t *vmm_machine_window(struct vmm_machine *m);
 const struct vmm_map *vmm_machine_map(const struct vmm_machine *m);

@@ -25,6 +25,19 @@ static int check_window(struct vmm_machine *m, const struct pci_window *w,
 	return r;
 }
 
+static int add_vgtt(struct vmm_machine *m, struct memslot_error *err)
+{
+	const struct vgtt_config c = {
+		.slots = m->slots,
+		.track = m->track,
+		.bus = &m->pci,
+		.slot = VMM_SLOT_VGTT,
+		.aperture = m->config.vgtt_aperture,
+	};
+
+	return m->config.vgtt ? vgtt_create(&c, &m->vgtt, err) : 0;
+}
+
 int machine_add_pci(struct vmm_machine *m, struct pci_bus_config *config,
 	gpa_t ecam, struct memslot_error *err)
 {
@@ -40,11 +53,14 @@ int machine_add_pci(struct vmm_machine *m, struct pci_bus_config *config,
 	if (r)
 		return r;
 	m->has_pci = true;
-	return pci_bus_attach(&m->pci, &m->mmio, ecam, err);
+	r = add_vgtt(m, err);
+	return r ? r : pci_bus_attach(&m->pci, &m->mmio, ecam, err);
 }
 
 void machine_remove_pci(struct vmm_machine *m)
 {
+	vgtt_destroy(m->vgtt);
+	m->vgtt = NULL;
 	if (m->has_pci)
 		pci_bus_fini(&m->pci);
 	m->has_pci = false;

@@ -137,11 +137,11 @@ static int slot_word(struct vmm_slot *s, unsigned *given, const char *word,
 		twice = *given & 1;
 		*given |= 1;
 		r = number("--slot id", v, &id, err);
-		if (!r && (id <= VMM_SLOT_WINDOW || id >= VMM_SLOT_HIGH))
+		if (!r && (id <= VMM_SLOT_WINDOW || id >= VMM_SLOT_VGTT))
 			r = memslot_fail(err, -EINVAL,
 				"--slot: id %s is not %u to %u (0 and 1 are "
 				"RAM and the window)",
-				v, VMM_SLOT_WINDOW + 1, VMM_SLOT_HIGH - 1);
+				v, VMM_SLOT_WINDOW + 1, VMM_SLOT_VGTT - 1);
 		s->id = (unsigned)id;
 	} else if ((v = value_of(word, "base"))) {
 		twice = *given & 2;
@@ -310,6 +310,20 @@ static int parse_mem(struct options *o, char *text, struct memslot_error *err)
 	return r;
 }
 
+static int parse_vgtt(struct options *o, char *text, struct memslot_error *err)
+{
+	int r = number("--vgtt", text, &o->vgtt_aperture, err);
+
+	if (!r && (o->vgtt_aperture < MEMSLOT_PAGE_SIZE ||
+			  o->vgtt_aperture & (o->vgtt_aperture - 1) ||
+			  o->vgtt_aperture > VGTT_APERTURE_MAX))
+		r = memslot_fail(err, -EINVAL,
+			"--vgtt: an aperture of \"%s\"; it is a power of two "
+			"from 4K to 1G",
+			text);
+	return r;
+}
+
 static int parse_cpus(struct options *o, char *text, struct memslot_error *err)
 {
 	uint64_t n;
@@ -464,6 +478,10 @@ int options_help(void)
 			   "guest; without a\n"
 			   "        kernel a built-in one runs, ours beside "
 			   "legacy\n"
+			   "  --vgtt[=SIZE]\n"
+			   "        a PCI device that shadows tables of the "
+			   "guest (docs/vgtt.md);\n"
+			   "        SIZE of its aperture (16M)\n"
 			   "  -v    say what is done\n"
 			   "  --help, --version\n\n"
 			   "Fault points for --inject:\n");
@@ -507,6 +525,11 @@ static bool parse_simple(
 		o->verbose = true;
 	} else if (strcmp(arg, "--no-reboot") == 0) {
 		o->no_reboot = true;
+	} else if (strcmp(arg, "--vgtt") == 0) {
+		o->vgtt = true;
+	} else if (strncmp(arg, "--vgtt=", strlen("--vgtt=")) == 0) {
+		o->vgtt = true;
+		*r = parse_vgtt(o, arg + strlen("--vgtt="), err);
 	} else if (strcmp(arg, "--move-slot") == 0) {
 		ask_for(o, OPTIONS_MOVE_SLOT);
 	} else if (strncmp(arg, "--move-slot=", move_len + 1) == 0) {

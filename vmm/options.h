@@ -44,6 +44,8 @@ struct options {
 	bool json;
 	bool verbose;
 	bool no_reboot;
+	bool vgtt;
+	uint64_t vgtt_aperture; /* 0: default */
 	/* --move-slot, where given */
 	bool has_count, has_interval, has_target;
 	uint64_t move_count, move_interval_us;

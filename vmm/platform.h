@@ -39,6 +39,7 @@ struct vmm_machine {
 	struct slotctl slotctl;
 	struct uart uart;
 	struct pci_bus pci;
+	struct vgtt *vgtt; /* or NULL */
 	bool has_reader, has_slotctl, has_uart, has_pci;
 	struct mapping *mappings; /* one a slot, in the order of creation */
 	unsigned mapping_count;

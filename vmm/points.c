@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/points.h"
 
+#include "devices/vgtt.h"
 #include "pagetrack/pagetrack.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/soft/soft.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 
 static const struct fault_point *const tables[] = {memslot_fault_points,
-	pagetrack_fault_points, soft_fault_points, kvm_fault_points};
+	pagetrack_fault_points, soft_fault_points, kvm_fault_points,
+	vgtt_fault_points};
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

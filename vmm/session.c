@@ -115,6 +115,8 @@ void session_init(struct session *s, const struct options *o)
 		.append = o->append,
 		.slots = o->slot,
 		.slot_count = o->slot_count,
+		.vgtt = o->vgtt,
+		.vgtt_aperture = o->vgtt_aperture,
 		.order = o->order == OPTIONS_ORDER_LEGACY
 				 ? &memslot_order_legacy
 				 : &memslot_order_ours,
