@@ -95,17 +95,8 @@ static bool pause_between(struct mover *m)
 	return !stop;
 }
 
-/* Before move i: make it fail, if it is its turn. */
-static void arm(struct mover *m, uint64_t i)
+static void arm_next(struct mover *m)
 {
-	if (m->config.inject_point) {
-		if (i == 0)
-			fault_arm(m->config.faults, m->config.inject_point,
-				m->config.inject_nth, false);
-		return;
-	}
-	if (i % FAIL_EVERY != FAIL_EVERY - 1)
-		return;
 	fault_arm(
 		m->config.faults, points_of_a_move[m->next_point++], 1, false);
 	if (!points_of_a_move[m->next_point])
@@ -116,6 +107,33 @@ static void disarm(struct mover *m)
 {
 	if (!m->config.inject_point)
 		fault_arm(m->config.faults, FAULT_ANY, 0, false);
+}
+
+/* Before move i: make it fail, if it is its turn. */
+static void arm(struct mover *m, uint64_t i)
+{
+	if (m->config.inject_point) {
+		if (i == 0)
+			fault_arm(m->config.faults, m->config.inject_point,
+				m->config.inject_nth, false);
+		return;
+	}
+	disarm(m); /* what was lent and not used */
+	if (i % FAIL_EVERY == FAIL_EVERY - 1)
+		arm_next(m);
+}
+
+/*
+ * Is it the guest's turn to fail? The point that is next stays armed for the
+ * interval; the guest moves BARs of its own accord.
+ */
+static bool lend(struct mover *m, uint64_t i)
+{
+	if (m->config.inject_point || i % FAIL_EVERY != 1 ||
+		!vmm_machine_vgtt(m->config.machine))
+		return false;
+	arm_next(m);
+	return true;
 }
 
 static void move_once(struct mover *m, uint64_t i)
@@ -161,10 +179,12 @@ static void *run(void *arg)
 		pthread_cond_wait(&m->changed, &m->lock);
 	pthread_mutex_unlock(&m->lock);
 	for (uint64_t i = 0; i < m->config.moves && pause_between(m); i++) {
-		move_once(m, i);
+		if (!lend(m, i))
+			move_once(m, i);
 		if (i % HARVEST_EVERY == HARVEST_EVERY - 1)
 			dirtycheck_step(&m->dirty);
 	}
+	disarm(m);
 	if (m->config.stop)
 		end_guest(m);
 	return NULL;
@@ -259,6 +279,25 @@ static void sum_up_pauses(struct mover *m, struct mover_pause *p)
 	p->max_ns = m->pauses[n - 1];
 }
 
+/* After the guest has stopped: what is not in the shadow now never will be. */
+static void sum_up_vgtt(struct vmm_machine *machine, struct mover_result *r)
+{
+	struct vgtt *g = vmm_machine_vgtt(machine);
+	struct vgtt_counts counts;
+	struct pci_counts bar;
+
+	if (!g)
+		return;
+	vgtt_verify(g);
+	vgtt_get_counts(g, &counts);
+	pci_get_counts(vmm_machine_pci(machine), &bar);
+	r->has_vgtt = true;
+	r->table_writes = counts.writes;
+	r->mismatches = counts.mismatches;
+	r->bar_moves = bar.moves;
+	r->bar_refusals = bar.refused;
+}
+
 void mover_finish(struct mover *m, struct mover_result *result)
 {
 	struct slotctl_report report;
@@ -278,6 +317,7 @@ void mover_finish(struct mover *m, struct mover_result *result)
 	result->writes_seen = atomic_load(&m->seen);
 	result->dirty_missed = m->dirty.missed;
 	sum_up_pauses(m, &result->pause);
+	sum_up_vgtt(m->config.machine, result);
 	mover_free(m);
 }
 
@@ -291,5 +331,6 @@ uint64_t mover_writes_missed(const struct mover_result *r)
 bool mover_lost_nothing(const struct mover_result *r)
 {
 	return r->guest_reported && mover_writes_missed(r) == 0 &&
-	       r->bytes_wrong == 0 && r->dirty_missed == 0;
+	       r->bytes_wrong == 0 && r->dirty_missed == 0 &&
+	       r->mismatches == 0;
 }

@@ -30,7 +30,9 @@ struct mover_config {
 	uint64_t tracked_pages; /* from the window's first page */
 	/*
 	 * 0: every fourth move fails, at each point of a move in turn; else
-	 * one move does, where this point is reached the nth time.
+	 * one move does, where this point is reached the nth time. If the
+	 * machine has a vgtt, every other fourth time a point is armed for the
+	 * move that the guest makes of a BAR.
 	 */
 	unsigned inject_point;
 	uint64_t inject_nth;
@@ -49,6 +51,10 @@ struct mover_result {
 	uint64_t bytes_wrong; /* as counted by the guest */
 	uint64_t dirty_missed;
 	bool guest_reported;
+	/* Of vgtt, if the machine has one; and what the guest moved itself. */
+	bool has_vgtt;
+	uint64_t bar_moves, bar_refusals;
+	uint64_t table_writes, mismatches;
 	struct mover_pause pause;
 };
 

@@ -14,6 +14,7 @@ import sys
 
 NUMBERS = ("moves_tried", "moves_committed", "moves_failed", "writes_done",
            "writes_seen", "writes_missed", "bytes_wrong", "dirty_missed")
+VGTT = ("bar_moves", "bar_refusals", "table_writes", "mismatches")
 PAUSES = ("min", "median", "p99", "max")
 
 
@@ -21,7 +22,7 @@ def problems_of_shape(r):
     for key in ("accel", "order"):
         if not isinstance(r.get(key), str):
             yield f"no {key}"
-    for key in NUMBERS:
+    for key in NUMBERS + (VGTT if "mismatches" in r else ()):
         if not isinstance(r.get(key), int) or r[key] < 0:
             yield f"{key} is not a count: {r.get(key)!r}"
     pause = r.get("pause_us")
@@ -43,6 +44,10 @@ def problems_of_content(r):
             yield f"{key} is 0"
     if r["bytes_wrong"]:
         yield f"bytes_wrong is {r['bytes_wrong']}"
+    if r["order"] == "ours" and r.get("mismatches"):
+        yield f"the shadow has {r['mismatches']} wrong entries"
+    if r["order"] != "ours" and r.get("mismatches") == 0:
+        yield "the legacy order left the shadow right: nothing was shown"
     if r["order"] == "ours":
         for key in ("writes_missed", "dirty_missed"):
             if r[key]:

@@ -29,6 +29,8 @@ ln -s busybox "$tmp/fs/bin/sh"
 cp "$init" "$tmp/fs/init"
 "$cc" -std=gnu11 -O2 -static -Wall -Wextra -Werror \
 	-o "$tmp/fs/bin/window" "$root/examples/guest/window.c"
+"$cc" -std=gnu11 -O2 -static -Wall -Wextra -Werror \
+	-o "$tmp/fs/bin/vgtt-demo" "$root/examples/guest/vgtt-demo.c"
 chmod 755 "$tmp/fs/init"
 find "$tmp/fs" -exec touch -h -d @0 {} +
 
