@@ -212,6 +212,27 @@ static void world_nodes(void)
 			adds[i].pages, NULL));
 }
 
+static const struct pci_device_ops card_ops = {.name = "card"};
+
+static void world_cards(void)
+{
+	const struct pci_bus_config c = {
+		.slots = w.b.ms, .window = {{0x50000000, 0x100000}}};
+	const struct pci_identity id = {.vendor = 1};
+
+	must(pci_bus_init(&w.bus, &c, NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		pci_device_init(&w.card[i], &id, &card_ops, NULL);
+		must(pci_bar_memory(&w.card[i], 0, 8 * MEMSLOT_PAGE_SIZE, 0,
+			w.b.host + (1576 + 8 * i) * MEMSLOT_PAGE_SIZE, 40 + i,
+			NULL));
+		must(pci_bus_add(&w.bus, &w.card[i], i + 1, NULL));
+		pci_config_store(&w.bus, i + 1, PCI_REG_BAR0, 4,
+			0x50000000 + i * 0x10000);
+	}
+	pci_config_store(&w.bus, 2, PCI_REG_COMMAND, 2, PCI_COMMAND_MEMORY);
+}
+
 static void world_open(void)
 {
 	memset(&w, 0, sizeof(w));
@@ -230,6 +251,7 @@ static void world_open(void)
 	must(bed_create(&w.b, 0, 21, 0xc08, 8, 1544, LOG));
 	must(bed_create(&w.b, 0, 5, 0xd00, 8, 630, LOG));
 	must(bed_create(&w.b, 1, 1, 0, 4, 600, LOG));
+	world_cards();
 	world_nodes();
 	must(write_guest(0x203, "dirty"));
 	must(write_guest(0x205, "tracked and dirty"));
@@ -249,6 +271,7 @@ static void world_close(void)
 	for (unsigned i = 0; i < NODES; i++)
 		pagetrack_unregister(w.node[i].node);
 	pagetrack_destroy(w.pt);
+	pci_bus_fini(&w.bus);
 	for (unsigned i = 0; i < BACKENDS; i++)
 		memslots_quit(w.b.ms, &w.backend[i].p);
 	bed_close(&w.b);
@@ -354,6 +377,11 @@ static void take_picture(struct picture *p, bool identity, bool balance)
 		/* whoever heard `flush` heard `aborted` */
 		if (identity)
 			put_number(p, w.node[i].flushes - w.node[i].aborts);
+	}
+	/* what the guest reads of its cards */
+	for (unsigned i = 1; i <= 2; i++) {
+		put_number(p, pci_config_load(&w.bus, i, PCI_REG_COMMAND, 2));
+		put_number(p, pci_config_load(&w.bus, i, PCI_REG_BAR0, 4));
 	}
 	if (identity)
 		put_number(p, memslots_generation(w.b.ms));

@@ -590,6 +590,43 @@ static int sc_register(void)
 	return r;
 }
 
+/* ---- BARs ---------------------------------------------------------------- */
+
+/* A guest's store; what it is told of a failure is that nothing happened. */
+static int card_store(
+	unsigned card, unsigned offset, unsigned len, uint32_t value)
+{
+	struct pci_counts before, after;
+
+	pci_get_counts(&w.bus, &before);
+	pci_config_store(&w.bus, card + 1, offset, len, value);
+	pci_get_counts(&w.bus, &after);
+	if (memslots_broken(w.b.ms))
+		return -EIO;
+	return after.refused == before.refused ? 0 : -ENOMEM;
+}
+
+static int sc_bar_create(void)
+{
+	return card_store(0, PCI_REG_COMMAND, 2, PCI_COMMAND_MEMORY);
+}
+
+static int sc_bar_move(void)
+{
+	return card_store(1, PCI_REG_BAR0, 4, 0x50040 * PAGE);
+}
+
+static int sc_bar_delete(void)
+{
+	return card_store(1, PCI_REG_COMMAND, 2, 0);
+}
+
+/* Where the other one's registers say it would be: it is not there. */
+static int sc_bar_move_beside(void)
+{
+	return card_store(1, PCI_REG_BAR0, 4, 0x50000 * PAGE);
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 const struct scenario scenarios[] = {
@@ -677,6 +714,11 @@ const struct scenario scenarios[] = {
 	{"add to a fresh slot", sc_add_fresh, 0, true, false, {12, 5, 1}},
 	{"add too many", sc_add_too_many, -ENOENT, false, false, {4, 5, 1}},
 	{"add across slots", sc_add_across, 0, false, false, {4, 5, 17}},
+	{"BAR, enabled", sc_bar_create, 0, false, false, {4, 5, 1}},
+	{"BAR, moved", sc_bar_move, 0, false, true, {4, 5, 1}},
+	{"BAR, moved to where one may be", sc_bar_move_beside, 0, false, true,
+		{4, 5, 1}},
+	{"BAR, disabled", sc_bar_delete, 0, false, true, {4, 5, 1}},
 	{"register", sc_register, 0, false, false, {4, 5, 1}},
 };
 const unsigned scenarios_count = sizeof(scenarios) / sizeof(scenarios[0]);

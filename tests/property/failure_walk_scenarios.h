@@ -14,15 +14,20 @@
  *            slot 20  0xc00 .. 0xc07  logged       host 1536 .. 1543
  *            slot 21  0xc08 .. 0xc0f  logged       host 1544 .. 1551
  *            slot 5   0xd00 .. 0xd07  logged       host  630 .. 637
+ *            slot 41  0x50010 .. 17  card 1's BAR host 1584 .. 1591
  *   space 1  slot 1   0     .. 3      logged       host  600 .. 603
  *
  *   follow   0x205 (twice), 0x300, 0x301, 0xc02
  *   stay     0x205, 0x206, 0x400, 0x602, 0xc0a
  *   refuse   0xd03
+ *
+ * On a PCI bus with a window from 0x50000 are two cards with a BAR backed by
+ * 8 pages: card 0 (slot 40, host 1576 .. 1583) is not enabled.
  */
 #ifndef TESTS_PROPERTY_FAILURE_WALK_SCENARIOS_H
 #define TESTS_PROPERTY_FAILURE_WALK_SCENARIOS_H
 
+#include "devices/pci.h"
 #include "pagetrack/pagetrack.h"
 
 #include "tests/unit/slots.h"
@@ -68,6 +73,8 @@ struct world {
 	struct pagetrack *pt;
 	struct node node[NODES];
 	struct backend backend[BACKENDS];
+	struct pci_bus bus;
+	struct pci_device card[2]; /* devices 1 and 2 */
 	struct fault_plan plan;
 	struct trouble alloc;   /* the platform has no memory */
 	struct trouble consent; /* a node or a backend says no */
