@@ -67,7 +67,7 @@ struct vgtt {
 
 extern const struct pagetrack_ops vgtt_track_ops;
 
-/* -EBUSY; or what pagetrack_add() says, and then there is no root. */
+/* -EBUSY; or what pagetrack_add() says. Then the old root stays. */
 int vgtt_set_root(struct vgtt *g, gfn_t gfn, struct memslot_error *err);
 void vgtt_clear_root(struct vgtt *g);
 

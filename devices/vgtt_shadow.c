@@ -113,14 +113,13 @@ static void leaf_put(struct vgtt *g, struct vgtt_leaf *leaf)
 }
 
 /* Protect the page if it is not. */
-static int table_protect(
-	struct vgtt *g, struct vgtt_table *table, struct memslot_error *err)
+static int table_protect(struct vgtt *g, struct vgtt_table *table)
 {
 	int r;
 
 	if (table->tracked)
 		return 0;
-	r = pagetrack_add(g->node, 0, table->gfn, 1, err);
+	r = pagetrack_add(g->node, 0, table->gfn, 1, NULL);
 	if (r)
 		return r;
 	table->tracked = true;
@@ -162,7 +161,7 @@ static int leaf_refresh(struct vgtt *g, struct vgtt_leaf *leaf)
 
 	if (leaf->table.tracked && !leaf->table.stale)
 		return 0;
-	if (table_protect(g, &leaf->table, NULL))
+	if (table_protect(g, &leaf->table))
 		return -EFAULT;
 	r = read_entries(g, leaf->table.gfn, 0, VGTT_ENTRIES, fresh);
 	if (r)
@@ -219,16 +218,16 @@ static unsigned root_update(
 	return changed;
 }
 
-static int root_refresh(struct vgtt *g, struct memslot_error *err)
+static int root_refresh(struct vgtt *g)
 {
 	uint64_t fresh[VGTT_ENTRIES];
 	int r;
 
 	if (g->root.tracked && !g->root.stale)
 		return 0;
-	r = table_protect(g, &g->root, err);
-	if (!r)
-		r = read_entries(g, g->root.gfn, 0, VGTT_ENTRIES, fresh);
+	if (table_protect(g, &g->root))
+		return -EFAULT;
+	r = read_entries(g, g->root.gfn, 0, VGTT_ENTRIES, fresh);
 	if (r)
 		return r;
 	g->root.stale = false;
@@ -248,17 +247,24 @@ void vgtt_clear_root(struct vgtt *g)
 	g->has_root = false;
 }
 
+/* The new page first: if it cannot be had, the old root stays. */
 int vgtt_set_root(struct vgtt *g, gfn_t gfn, struct memslot_error *err)
 {
-	int r;
+	uint64_t fresh[VGTT_ENTRIES];
+	int r = pagetrack_add(g->node, 0, gfn, 1, err);
 
-	vgtt_clear_root(g);
-	g->root = (struct vgtt_table){.gfn = gfn};
-	g->has_root = true;
-	r = root_refresh(g, err);
 	if (r)
-		vgtt_clear_root(g);
-	return r;
+		return r;
+	r = read_entries(g, gfn, 0, VGTT_ENTRIES, fresh);
+	if (r) {
+		(void)pagetrack_remove(g->node, 0, gfn, 1, NULL);
+		return r;
+	}
+	vgtt_clear_root(g);
+	g->root = (struct vgtt_table){.gfn = gfn, .tracked = true};
+	g->has_root = true;
+	root_update(g, 0, VGTT_ENTRIES, fresh);
+	return 0;
 }
 
 int vgtt_walk(struct vgtt *g, uint64_t address, struct vgtt_leaf **out,
@@ -272,9 +278,9 @@ int vgtt_walk(struct vgtt *g, uint64_t address, struct vgtt_leaf **out,
 	if (!g->has_root || page >= VGTT_PAGES)
 		return -EFAULT;
 	at = (unsigned)(page / VGTT_ENTRIES);
-	r = root_refresh(g, NULL);
+	r = root_refresh(g);
 	if (r)
-		return r == -EBUSY ? r : -EFAULT;
+		return r;
 	root_attach(g, at);
 	leaf = g->leaf[at];
 	if (!leaf)
@@ -330,7 +336,7 @@ int vgtt_compare(struct vgtt *g, unsigned index)
 
 	if (!g->has_root)
 		return 0;
-	r = root_refresh(g, NULL);
+	r = root_refresh(g);
 	if (!r)
 		r = read_entries(g, g->root.gfn, index, 1, &entry);
 	root_attach(g, index);
