@@ -21,7 +21,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 
 mode=${1:-${FUZZ_SECONDS:-60}}
-targets=${FUZZ_TARGETS:-ops image pc fdt_isa options devices soft}
+targets=${FUZZ_TARGETS:-ops image pc fdt_isa options devices pci soft}
 out=build-fuzz
 case $mode in
 replay | merge) ;;
