@@ -7,7 +7,8 @@
 # under it: installs what is missing, builds, fetches Debian's riscv64 kernel
 # and busybox, shows the built-in guest (our order of doing things beside the
 # legacy one), then boots Linux while a slot of its memory is moved and moves
-# are made to fail. Exits 0 only if nothing was lost and every write to a
+# are made to fail; once more with a device that shadows tables of the guest,
+# which moves the device's memory itself. Exits 0 only if nothing was lost and every write to a
 # protected page was seen.
 set -euo pipefail
 
@@ -51,5 +52,15 @@ timeout -s KILL 300 build/vmm/vmm \
 	die "the Linux guest: something was lost (exit $?)"
 grep -q '^guest: verdict ok' "$log" ||
 	die "the Linux guest did not say that all is well"
+
+step "Linux drives vgtt: a shadowed table, moves by guest and host, failures"
+timeout -s KILL 300 build/vmm/vmm \
+	--kernel .cache/riscv64/Image --initrd build/initramfs.gz \
+	--append 'console=ttyS0 quiet vgtt=1000000:1500:follow' --mem 256M \
+	--vgtt --move-slot=count=1000000,interval=500 \
+	</dev/null 2>&1 | tee "$log" ||
+	die "vgtt: the shadow was wrong, or something was lost (exit $?)"
+grep -q '^guest: verdict ok' "$log" ||
+	die "vgtt-demo did not say that all is well"
 
 step "All held: no byte wrong, no write missed"

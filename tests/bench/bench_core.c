@@ -2,7 +2,7 @@
 /*
  * bench_core.c - are memslot/ and pagetrack/ as fast as they promise?
  *
- *	bench_core [--json FILE] [lookup] [txn] [readers] [track]
+ *	bench_core [--json FILE] [lookup] [txn] [readers] [track] [vgtt]
  *
  * Prints one table and the promises. Exit status: 0 all kept, 1 some not, 2
  * something is wrong with the benchmark. plot.py draws the JSON file.
@@ -20,6 +20,7 @@ static const struct part {
 	{"txn", bench_txn},
 	{"readers", bench_readers},
 	{"track", bench_track},
+	{"vgtt", bench_vgtt},
 };
 
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -27,7 +28,7 @@ static const struct part {
 static int usage(void)
 {
 	fprintf(stderr, "usage: bench_core [--json FILE] "
-			"[lookup] [txn] [readers] [track]\n");
+			"[lookup] [txn] [readers] [track] [vgtt]\n");
 	return 2;
 }
 

@@ -54,10 +54,11 @@ unsigned bench_print_bounds(void);
 /* Write figures and bounds. 0, or -1 with errno. */
 int bench_write_json(const char *path);
 
-/* bench_lookup.c, bench_txn.c, bench_readers.c, bench_track.c */
+/* bench_lookup.c, bench_txn.c, bench_readers.c, bench_track.c, bench_vgtt.c */
 void bench_lookup(void);
 void bench_txn(void);
 void bench_readers(void);
 void bench_track(void);
+void bench_vgtt(void);
 
 #endif
