@@ -104,7 +104,7 @@ says()
 
 says "--help names every option" '--kernel' --help
 for option in --initrd --append --mem --cpus --accel --flat --slot --track --order \
-	--inject --report --move-slot --dump-dtb --version -v; do
+	--inject --report --move-slot --dump-dtb --vgtt --version -v; do
 	if grep -q -e "$option" out; then
 		verdict "--help has $option"
 	else
@@ -136,6 +136,9 @@ for option in --kernel --initrd --append --mem --cpus --accel --flat --slot \
 	bad_option "$option" "$option"
 done
 
+for size in 12K 0 2K 2G 0x '' 16Mi; do
+	bad_option 'vgtt' --kernel "$k" "--vgtt=$size"
+done
 bad_option 'mem|size' --kernel "$k" --mem 12Q
 bad_option 'mem|size' --kernel "$k" --mem ''
 bad_option 'mem|size' --kernel "$k" --mem 0
