@@ -15,7 +15,8 @@
  * of all widths and alignments (1000000). In between the engine is run on
  * random device addresses, and each result is checked against what the table
  * must say; and BARMOVES times (1000) we move the aperture by a store to
- * BAR 2, some of them to where it cannot be. A move that fails must leave
+ * BAR 2, some of them to where it cannot be. A second thread rewrites a table
+ * of its own all the while. A move that fails must leave
  * everything as it was.
  *
  * Exit status: 0 all well; 1 something was wrong; 2 no device.
@@ -23,6 +24,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -68,6 +70,9 @@ enum { SET_ROOT = 1, CLEAR_ROOT, FILL, COPY, SUM, VERIFY };
 #define DATA          (RAM_DATA + BAR_DATA + WINDOW_DATA)
 #define BAR_PAGES     (BAR_TABLES + BAR_DATA) /* used of the aperture */
 #define PLACES_MAX    64u
+
+/* The root's entry for a table that a thread of its own rewrites. */
+#define LOAD_TABLE 500u
 
 enum where { RAM, BAR, WINDOW };
 
@@ -618,6 +623,48 @@ static void check(void)
 	}
 }
 
+/* ---- a second thread ----------------------------------------------------------------------- */
+
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile int load_stop;
+static uint64_t load_writes;
+
+/* It holds the lock while shadow and table may differ. */
+static void *load(void *arg)
+{
+	volatile uint64_t *entry = (volatile uint64_t *)arg;
+
+	for (uint64_t n = 0; !load_stop; n++) {
+		pthread_mutex_lock(&load_lock);
+		for (unsigned i = 0; i < 64; i++)
+			entry[(n * 64 + i) % 512] =
+				data[(n + i) % RAM_DATA].address | VALID;
+		pthread_mutex_unlock(&load_lock);
+		load_writes += 64;
+		sched_yield();
+	}
+	return NULL;
+}
+
+static pthread_t start_load(void)
+{
+	static struct page page;
+	pthread_t thread;
+
+	make_pages(&page, sizeof(page), 1, RAM, NULL);
+	store_root(LOAD_TABLE, page.address | VALID);
+	if (pthread_create(&thread, NULL, load, page.memory))
+		errx(2, "no thread");
+	return thread;
+}
+
+static void verify(void)
+{
+	pthread_mutex_lock(&load_lock);
+	COMMAND = VERIFY;
+	pthread_mutex_unlock(&load_lock);
+}
+
 /* ---- moving ---------------------------------------------------------------------------- */
 
 static void check_bar_memory(void)
@@ -752,7 +799,7 @@ static void work(uint64_t limit, uint64_t moves, bool drive)
 			unplug((unsigned)random_below(tables));
 		if (writes >= next_verify) {
 			next_verify = writes + 4096;
-			COMMAND = VERIFY;
+			verify();
 		}
 		if (writes >= next_move) {
 			next_move += step;
@@ -764,7 +811,6 @@ static void work(uint64_t limit, uint64_t moves, bool drive)
 				move_window();
 		}
 	}
-	COMMAND = VERIFY;
 }
 
 int main(int argc, char **argv)
@@ -772,6 +818,7 @@ int main(int argc, char **argv)
 	uint64_t limit =
 		argc > 1 && *argv[1] ? strtoull(argv[1], NULL, 0) : 1000000;
 	uint64_t moves = argc > 2 ? strtoull(argv[2], NULL, 0) : 1000;
+	pthread_t second;
 	const char *mode = argc > 3 ? argv[3] : "follow";
 	/* SA_NODEFER: the jump out of it leaves no signal blocked. */
 	struct sigaction fault = {
@@ -789,16 +836,20 @@ int main(int argc, char **argv)
 	if (slotctl)
 		SLOTCTL_DONE = 0;
 	build();
+	second = start_load();
 	work(limit, moves, strcmp(mode, "drive") == 0);
+	load_stop = 1;
+	pthread_join(second, NULL);
+	verify();
 	if (!still_there())
 		errx(1, "the kernel has moved our pages: nothing is proven");
 	if (slotctl) {
 		SLOTCTL_WRITES_DONE = window_writes;
 		SLOTCTL_BYTES_WRONG = 0;
 	}
-	printf("vgtt: %lu table writes, %lu heard, %lu entries updated, %lu "
-	       "runs of the engine, %lu again\n",
-		writes, HEARD, UPDATES, runs, again);
+	printf("vgtt: %lu table writes, %lu by a second thread, %lu heard, %lu "
+	       "entries updated, %lu runs of the engine, %lu again\n",
+		writes, load_writes, HEARD, UPDATES, runs, again);
 	printf("vgtt: BAR 2 moved %lu times, refused %lu; the window moved "
 	       "%lu times, %lu stores came late\n",
 		bar_moves, bar_refusals, window_moves, late);
