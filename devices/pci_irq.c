@@ -146,7 +146,7 @@ void pci_irq_update(struct pci_device *dev)
 /* Under irq_lock: the aligned 32 bits at `offset` of the BAR. */
 static uint32_t pci_msix_load(const struct pci_msix *m, uint64_t offset)
 {
-	const struct pci_msix_entry *e = &m->entry[offset / MSIX_ENTRY_SIZE];
+	const struct pci_msix_entry *e;
 	uint32_t bits = 0;
 
 	if (offset >= MSIX_PENDING) {
@@ -158,6 +158,7 @@ static uint32_t pci_msix_load(const struct pci_msix *m, uint64_t offset)
 	}
 	if (offset / MSIX_ENTRY_SIZE >= m->vectors)
 		return 0;
+	e = &m->entry[offset / MSIX_ENTRY_SIZE];
 	switch (offset % MSIX_ENTRY_SIZE) {
 	case 0:
 		return (uint32_t)e->address;

@@ -229,6 +229,34 @@ static void do_window(struct supply *s)
 		bus_read(&b.machine, gpa, len, &v);
 }
 
+/* A BAR of the card with a handler, if it is mapped. */
+static void do_card(struct supply *s)
+{
+	const unsigned bar = take8(s) & 1 ? 3 : 0, len = take_len(s);
+	const uint64_t offset = take(s, 2) % (0x2000 - 7);
+	uint64_t v;
+	gpa_t gpa;
+
+	if (pci_bar_where(&card, bar, &gpa))
+		return;
+	if (take8(s) & 1)
+		MUST(bus_write(&b.machine, gpa + offset, len, take(s, len)) ==
+			0);
+	else
+		MUST(bus_read(&b.machine, gpa + offset, len, &v) == 0);
+}
+
+/* BARs of both where they can be, and enabled. */
+static void do_set_up(struct supply *s)
+{
+	const uint32_t at = BOARD_LOW + 0x40000 + (take8(s) % 8) * 0x10000;
+
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		pci_config_store(&b.bus, 2, PCI_REG_BAR0 + 4 * i, 4,
+			i == 1 || i == 5 ? 0 : at + i * 0x8000);
+	pci_config_store(&b.bus, 2, PCI_REG_COMMAND, 2, PCI_COMMAND_MEMORY);
+}
+
 /* A register of vgtt, whether or not its BAR can be reached just now. */
 static void do_register(struct supply *s)
 {
@@ -285,7 +313,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static void (*const ops[])(struct supply * s) = {do_ecam, do_bar,
 		do_command, do_ports, do_window, do_register, do_vgtt, do_store,
-		do_slot};
+		do_slot, do_card, do_set_up};
 	struct supply s = {bytes, len};
 
 	open_board();
