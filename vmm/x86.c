@@ -15,6 +15,7 @@
 #include "devices/i8042.h"
 #include "memslot/error.h"
 #include "vmm/boot/acpi.h"
+#include "vmm/boot/acpi_pci.h"
 #include "vmm/boot/pc.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/platform.h"
@@ -85,6 +86,31 @@ static int fill_ports(
 	return r;
 }
 
+/* A message that nobody takes is lost, as on a bus. */
+static void on_msi(void *ctx, uint64_t address, uint32_t data)
+{
+	(void)kvm_msi(ctx, address, data);
+}
+
+static int create_pci(
+	struct vmm_machine *m, struct x86 *b, struct memslot_error *err)
+{
+	struct pci_bus_config c = {
+		.window = {{X86_PCI_BASE, X86_PCI_SIZE}},
+		.msi = on_msi,
+		.msi_ctx = b->kvm,
+	};
+	int r;
+
+	for (unsigned i = 0; i < 4; i++)
+		c.intx[i] = kvm_irq(b->kvm, X86_IRQ_PCI + i);
+	r = machine_add_pci(m, &c, X86_ECAM_BASE, err);
+	if (!r)
+		r = bus_add(&m->ports, X86_PORT_PCI, PCI_PORTS_SIZE,
+			&pci_ports_ops, &m->pci, err);
+	return r;
+}
+
 static int create_devices(
 	struct vmm_machine *m, struct x86 *b, struct memslot_error *err)
 {
@@ -103,6 +129,8 @@ static int create_devices(
 	if (!r)
 		r = machine_add_uart(m, &m->ports, X86_PORT_COM1, UART_PORTS,
 			kvm_irq(b->kvm, X86_IRQ_COM1), err);
+	if (!r)
+		r = create_pci(m, b, err);
 	return r;
 }
 
@@ -111,17 +139,32 @@ static int create_devices(
 static int load_acpi(
 	struct vmm_machine *m, struct x86 *b, struct memslot_error *err)
 {
+	const struct acpi_pci pci = {
+		.ecam = X86_ECAM_BASE,
+		.low = X86_PCI_BASE,
+		.low_size = X86_PCI_SIZE,
+		.irq = X86_IRQ_PCI,
+	};
+	uint8_t aml[ACPI_PCI_AML_MAX];
+	int aml_size = acpi_pci_aml(&pci, aml, sizeof(aml), err);
 	const struct acpi_machine d = {
 		.cpus = m->config.cpus,
 		.lapic = X86_LAPIC_BASE,
 		.ioapic = X86_IOAPIC_BASE,
 		.pm_port = X86_PORT_PM,
 		.sci = X86_IRQ_ACPI,
+		.ecam = X86_ECAM_BASE,
+		.buses = 1,
+		.aml = aml,
+		.aml_size = (size_t)aml_size,
 	};
-	uint8_t *bytes = calloc(1, X86_ACPI_SIZE);
+	uint8_t *bytes;
 	size_t used;
 	int r;
 
+	if (aml_size < 0)
+		return aml_size;
+	bytes = calloc(1, X86_ACPI_SIZE);
 	if (!bytes)
 		return memslot_fail(err, -ENOMEM, "no memory for ACPI tables");
 	r = acpi_build(&d, X86_ACPI_BASE, bytes, X86_ACPI_SIZE, &used, err);

@@ -381,10 +381,42 @@ static uint64_t find_window(void)
 	return generation;
 }
 
-/* n bytes of `value` at `offset` of a page; once, wherever the page is. */
+static uint64_t load_bytes(volatile unsigned char *from, unsigned n)
+{
+	switch (n) {
+	case 1:
+		return *from;
+	case 2:
+		return *(volatile uint16_t *)from;
+	case 4:
+		return *(volatile uint32_t *)from;
+	default:
+		return *(volatile uint64_t *)from;
+	}
+}
+
+/* What is there, in a moment in which the map did not change. */
+static uint64_t look(const struct page *p, unsigned offset, unsigned n)
+{
+	uint64_t generation, got;
+
+	do {
+		generation = find_window();
+		got = load_bytes(memory_of(p) + offset, n);
+	} while (SLOTCTL_GENERATION != generation);
+	return got;
+}
+
+/*
+ * n bytes of `value` at `offset` of a page. Where the window is no more a
+ * signal comes, or (x86) the store is lost; so it is looked at, and done
+ * again only if it has not arrived: each is carried out exactly once.
+ */
 static void store(
 	const struct page *p, unsigned offset, uint64_t value, unsigned n)
 {
+	volatile bool stored = false;
+
 	if (p->where != WINDOW) {
 		store_bytes(memory_of(p) + offset, value, n);
 		return;
@@ -392,7 +424,14 @@ static void store(
 	if (sigsetjmp(retry, 0))
 		find_window();
 	may_retry = 1;
-	store_bytes(memory_of(p) + offset, value, n);
+	if (stored && look(p, offset, n) != value)
+		stored = false;
+	while (!stored) {
+		store_bytes(memory_of(p) + offset, value, n);
+		stored = true;
+		if (look(p, offset, n) != value)
+			stored = false;
+	}
 	may_retry = 0;
 	window_writes++;
 }
