@@ -842,6 +842,8 @@ static void work(uint64_t limit, uint64_t moves, bool drive)
 		}
 		if (writes >= next_move) {
 			next_move += step;
+			/* What the last move lost is mended by the next. */
+			verify();
 			if (random_below(16) == 0)
 				move_bar_nowhere();
 			move_bar();

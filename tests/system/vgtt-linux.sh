@@ -51,18 +51,27 @@ check()
 	fi
 }
 
-# boot ORDER ARGUMENT...: leaves $status, $tmp/report and $tmp/console
+# run VGTT ARGUMENT...: leaves $status, $tmp/report and $tmp/console
+run()
+{
+	local what=$1
+	shift
+	status=0
+	timeout -s KILL "$limit" "$vmm" --kernel "$kernel" \
+		--initrd "$tmp/initrd.gz" --mem 256M --vgtt \
+		--append "console=ttyS0 quiet vgtt=$what" "$@" \
+		</dev/null >"$tmp/report" 2>"$tmp/err" || status=$?
+	tr -d '\r' <"$tmp/err" >"$tmp/console"
+	tr -d '\r' <"$tmp/report" >>"$tmp/console"
+}
+
+# boot ORDER ARGUMENT...: moves from both sides
 boot()
 {
 	order=$1
 	shift
-	status=0
-	timeout -s KILL "$limit" "$vmm" --kernel "$kernel" \
-		--initrd "$tmp/initrd.gz" --mem 256M --vgtt --order "$order" \
-		--append "console=ttyS0 quiet vgtt=$writes:$moves:follow" \
-		--move-slot=count=1000000,interval=500 --report json "$@" \
-		</dev/null >"$tmp/report" 2>"$tmp/err" || status=$?
-	tr -d '\r' <"$tmp/err" >"$tmp/console"
+	run "$writes:$moves:follow" --order "$order" \
+		--move-slot=count=1000000,interval=500 --report json "$@"
 	grep '^vgtt:' "$tmp/console" | tail -n 3 | sed 's/^/# /' || true
 }
 
@@ -106,6 +115,18 @@ check "legacy: the report shows the loss" \
 	"$root/tests/lib/check-report.py" "$tmp/report" legacy
 check "legacy: wrong entries" at_least mismatches 1
 check "legacy: the guest sees it" console '^guest: verdict FAILED'
+
+# ---- one failure, in a move that the guest makes -------------------------------
+
+for point in prepare.track prepare.participant apply.participant; do
+	run 20000:40:none --inject "$point:20"
+	check "ours, $point: exit 0" test "$status" -eq 0
+	check "ours, $point: nothing lost" \
+		console '^vgtt: 0 results wrong, 0 mismatches'
+	run 20000:40:none --inject "$point:20" --order legacy
+	check "legacy, $point: wrong entries" \
+		console '^vgtt: .* results wrong, [1-9][0-9]* mismatches'
+done
 
 echo "1..$count"
 [ "$failed" -eq 0 ]
