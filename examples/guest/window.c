@@ -2,7 +2,7 @@
 /*
  * window.c - a Linux process whose memory moves under it
  *
- * usage: window follow [SECONDS] | window drive [MOVES]
+ * usage: window follow [SECONDS] | window drive [SLOTCTL_MOVES]
  *
  * The machine has a slot of memory, the window, that is not the kernel's: we
  * reach it, and the controller that moves it, through /dev/mem. The register
@@ -32,51 +32,19 @@
  * Exit status: 0 all well; 1 bytes or places were wrong; 2 no window. For
  * 64-bit machines: uint64_t is printed as unsigned long.
  */
-#include <endian.h>
-#include <err.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The controller */
-#define REG32(offset) (*(volatile uint32_t *)(regs + (offset)))
-#define REG64(offset) (*(volatile uint64_t *)(regs + (offset)))
-#define MAGIC         REG32(0x00)
-#define VERSION       REG32(0x04)
-#define WINDOW_BASE   REG64(0x08)
-#define WINDOW_SIZE   REG64(0x10)
-#define RANGE_BASE    REG64(0x18)
-#define RANGE_SIZE    REG64(0x20)
-#define TARGET        REG64(0x28)
-#define COMMAND       REG32(0x30)
-#define STATUS        REG32(0x34)
-#define GENERATION    REG64(0x40)
-#define MOVES         REG64(0x48)
-#define FAILED        REG64(0x50)
-#define WRITES_DONE   REG64(0x80)
-#define BYTES_WRONG   REG64(0x88)
-#define DONE          REG32(0x90)
-
-#define THE_MAGIC    0x544f4c53u
-#define THE_VERSION  1u
-#define COMMAND_MOVE 1u
-
-#define PAGE    4096u
-#define DEVICES "/sys/bus/platform/devices/"
+#include "guest.h"
 
 /* A round writes every STEP-th word, so that a round is short. */
 #define STEP 8u
 
-static volatile unsigned char *regs;
+static volatile unsigned char *slotctl;
 static unsigned char *range; /* where the range is mapped */
 static uint64_t range_base, range_size, window_size, words;
 
@@ -89,49 +57,9 @@ static unsigned places_wrong;
 
 /* ---- finding the controller -------------------------------------------- */
 
-/*
- * From the device tree, as the kernel has understood it: a device's name
- * begins with its address. A machine without one says slotctl=0x... on the
- * kernel's command line, which comes to us in the environment.
- */
-static uint64_t controller_address(void)
-{
-	const char *given = getenv("slotctl");
-	char compatible[64];
-	uint64_t address = 0;
-	glob_t g;
-
-	if (given)
-		return strtoull(given, NULL, 0);
-	glob(DEVICES "*/of_node/compatible", 0, NULL, &g);
-	for (size_t i = 0; i < g.gl_pathc && !address; i++) {
-		FILE *f = fopen(g.gl_pathv[i], "r");
-
-		if (!f)
-			continue;
-		if (fgets(compatible, sizeof(compatible), f) &&
-			strcmp(compatible, "vmm,slot-controller") == 0)
-			address = strtoull(
-				g.gl_pathv[i] + strlen(DEVICES), NULL, 16);
-		fclose(f);
-	}
-	globfree(&g);
-	return address;
-}
-
-static void *map_physical(int fd, uint64_t address, uint64_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		(off_t)address);
-
-	if (p == MAP_FAILED)
-		err(2, "cannot map 0x%lx bytes at 0x%lx", size, address);
-	return p;
-}
-
 static void find_window(void)
 {
-	uint64_t address = controller_address(), first, count;
+	uint64_t address = slotctl_address(), first, count;
 	const char *tracked = getenv("tracked");
 	int fd = open("/dev/mem", O_RDWR | O_SYNC);
 
@@ -139,16 +67,17 @@ static void find_window(void)
 		errx(2, "this machine has no slot controller");
 	if (fd < 0)
 		err(2, "cannot open /dev/mem");
-	regs = map_physical(fd, address, PAGE);
-	if (MAGIC != THE_MAGIC || VERSION != THE_VERSION)
+	slotctl = map_file(fd, address, PAGE);
+	if (SLOTCTL_MAGIC != SLOTCTL_THE_MAGIC ||
+		SLOTCTL_VERSION != SLOTCTL_THE_VERSION)
 		errx(2, "no slot controller that we know at 0x%lx", address);
 
-	range_base = RANGE_BASE;
-	range_size = RANGE_SIZE;
-	window_size = WINDOW_SIZE;
+	range_base = SLOTCTL_RANGE_BASE;
+	range_size = SLOTCTL_RANGE_SIZE;
+	window_size = SLOTCTL_WINDOW_SIZE;
 	if (!window_size || window_size > range_size)
 		errx(2, "this machine has no window");
-	range = map_physical(fd, range_base, range_size);
+	range = map_file(fd, range_base, range_size);
 	words = window_size / sizeof(uint64_t);
 
 	tracked_end = words;
@@ -184,7 +113,7 @@ static volatile uint64_t *window(void)
 
 	/* In the midst of a change there may be none. */
 	do
-		base = WINDOW_BASE;
+		base = SLOTCTL_WINDOW_BASE;
 	while (base < range_base ||
 		base > range_base + range_size - window_size);
 	may_retry = 1;
@@ -208,10 +137,10 @@ static uint64_t look(volatile uint64_t **w, uint64_t i)
 	uint64_t generation, got;
 
 	do {
-		generation = GENERATION;
+		generation = SLOTCTL_GENERATION;
 		*w = window();
 		got = (*w)[i];
-	} while (GENERATION != generation);
+	} while (SLOTCTL_GENERATION != generation);
 	return got;
 }
 
@@ -275,18 +204,18 @@ static void check(uint64_t round)
  */
 static void move(void)
 {
-	uint64_t moves = MOVES, base = WINDOW_BASE;
+	uint64_t moves = SLOTCTL_MOVES, base = SLOTCTL_WINDOW_BASE;
 	uint64_t place = (base - range_base) / window_size + 1;
 	uint64_t target =
 		range_base + place % (range_size / window_size) * window_size;
 	bool made;
 
-	TARGET = target;
-	COMMAND = COMMAND_MOVE;
-	made = STATUS == 0;
+	SLOTCTL_TARGET = target;
+	SLOTCTL_COMMAND = SLOTCTL_COMMAND_MOVE;
+	made = SLOTCTL_STATUS == 0;
 	if (made)
 		base = target;
-	if (WINDOW_BASE != base && MOVES == moves + made) {
+	if (SLOTCTL_WINDOW_BASE != base && SLOTCTL_MOVES == moves + made) {
 		printf("window: not at 0x%lx after a move that %s\n", base,
 			made ? "was made" : "failed");
 		places_wrong++;
@@ -314,7 +243,7 @@ static double seconds(void)
 static uint64_t follow(uint64_t round, double limit)
 {
 	double start = seconds(), now = start, changed = start;
-	uint64_t first = MOVES + FAILED, last = first;
+	uint64_t first = SLOTCTL_MOVES + SLOTCTL_FAILED, last = first;
 
 	while (now - start < limit && (last == first || now - changed < 1)) {
 		uint64_t tried;
@@ -322,7 +251,7 @@ static uint64_t follow(uint64_t round, double limit)
 		stamp(++round);
 		check(round);
 		now = seconds();
-		tried = MOVES + FAILED;
+		tried = SLOTCTL_MOVES + SLOTCTL_FAILED;
 		if (tried != last)
 			changed = now;
 		last = tried;
@@ -341,9 +270,9 @@ int main(int argc, char **argv)
 	find_window();
 	sigaction(SIGSEGV, &fault, NULL);
 	sigaction(SIGBUS, &fault, NULL);
-	moves = MOVES;
-	failed = FAILED;
-	DONE = 0;
+	moves = SLOTCTL_MOVES;
+	failed = SLOTCTL_FAILED;
+	SLOTCTL_DONE = 0;
 
 	/* All words once. */
 	for (uint64_t r = 1; r <= round; r++)
@@ -356,12 +285,12 @@ int main(int argc, char **argv)
 	else
 		errx(2, "no mode '%s': say follow or drive", mode);
 
-	WRITES_DONE = writes;
-	BYTES_WRONG = bytes_wrong;
+	SLOTCTL_WRITES_DONE = writes;
+	SLOTCTL_BYTES_WRONG = bytes_wrong;
 	printf("window: %lu KiB, %lu rounds, %lu writes, %lu moves made, "
 	       "%lu failed, %u accesses came late, %lu bytes wrong\n",
-		window_size / 1024, round, writes, MOVES - moves,
-		FAILED - failed, faults, bytes_wrong);
-	DONE = 1;
+		window_size / 1024, round, writes, SLOTCTL_MOVES - moves,
+		SLOTCTL_FAILED - failed, faults, bytes_wrong);
+	SLOTCTL_DONE = 1;
 	return bytes_wrong || places_wrong;
 }
