@@ -753,9 +753,9 @@ static void move_bar_nowhere(void)
 }
 
 /* By one store to the lower half of BAR 2. */
-static void move_bar(void)
+static void move_bar(uint64_t target)
 {
-	uint64_t target = first_place + random_below(places) * bar_size, now;
+	uint64_t now;
 
 	if (target >> 32 != bar_base >> 32)
 		return;
@@ -767,6 +767,13 @@ static void move_bar(void)
 		bar_refusals += target != bar_base;
 	else
 		complain("BAR 2 is at neither place", now, target);
+}
+
+/* To where the kernel believes it is; a failure may be in the way. */
+static void move_bar_home(uint64_t home)
+{
+	for (unsigned n = 0; n < 1000 && bar_base != home; n++)
+		move_bar(home);
 }
 
 static void move_window(void)
@@ -846,7 +853,7 @@ static void work(uint64_t limit, uint64_t moves, bool drive)
 			verify();
 			if (random_below(16) == 0)
 				move_bar_nowhere();
-			move_bar();
+			move_bar(first_place + random_below(places) * bar_size);
 			check_bar_memory();
 			if (drive && slotctl)
 				move_window();
@@ -860,6 +867,7 @@ int main(int argc, char **argv)
 		argc > 1 && *argv[1] ? strtoull(argv[1], NULL, 0) : 1000000;
 	uint64_t moves = argc > 2 ? strtoull(argv[2], NULL, 0) : 1000;
 	pthread_t second;
+	uint64_t home;
 	const char *mode = argc > 3 ? argv[3] : "follow";
 	/* SA_NODEFER: the jump out of it leaves no signal blocked. */
 	struct sigaction fault = {
@@ -877,11 +885,15 @@ int main(int argc, char **argv)
 	if (slotctl)
 		SLOTCTL_DONE = 0;
 	build();
+	home = bar_base;
 	second = start_load();
 	work(limit, moves, strcmp(mode, "drive") == 0);
 	load_stop = 1;
 	pthread_join(second, NULL);
 	verify();
+	move_bar_home(home);
+	verify();
+	COMMAND = CLEAR_ROOT; /* our pages will be somebody else's */
 	if (!still_there())
 		errx(1, "the kernel has moved our pages: nothing is proven");
 	if (slotctl) {
