@@ -328,6 +328,7 @@ static int compare_leaf(struct vgtt *g, const struct vgtt_leaf *leaf)
 	return 0;
 }
 
+/* What cannot be shadowed is not compared. */
 int vgtt_compare(struct vgtt *g, unsigned index)
 {
 	struct vgtt_leaf *leaf;
@@ -339,14 +340,16 @@ int vgtt_compare(struct vgtt *g, unsigned index)
 	r = root_refresh(g);
 	if (!r)
 		r = read_entries(g, g->root.gfn, index, 1, &entry);
+	if (r)
+		return r == -EBUSY ? r : 0;
 	root_attach(g, index);
 	leaf = g->leaf[index];
-	if (!r && leaf)
+	if (leaf)
 		r = leaf_refresh(g, leaf);
-	if (!r && leaf)
+	if (leaf && !r)
 		r = compare_leaf(g, leaf);
-	if (r) /* what cannot be shadowed is not compared */
-		return r == -EBUSY ? r : 0;
+	if (r == -EBUSY)
+		return r;
 	g->counts.checked++;
 	g->counts.mismatches += entry != g->root.entry[index];
 	return 0;

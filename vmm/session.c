@@ -176,9 +176,27 @@ int session_injected(struct session *s, struct memslot_error *err)
 		(unsigned long long)atomic_load(&s->faults.seen));
 }
 
+/* After the guest has stopped: what is wrong now will never be right. */
+static void say_vgtt(struct session *s)
+{
+	struct vgtt *g = s->machine ? vmm_machine_vgtt(s->machine) : NULL;
+	struct vgtt_counts c;
+
+	if (!g || !s->ran || !s->options->verbose)
+		return;
+	vgtt_verify(g);
+	vgtt_get_counts(g, &c);
+	say("vgtt: %llu writes to tables, %llu entries updated, %llu of %llu "
+	    "compared were wrong",
+		(unsigned long long)c.writes, (unsigned long long)c.updates,
+		(unsigned long long)c.mismatches,
+		(unsigned long long)c.checked);
+}
+
 void session_close(struct session *s)
 {
 	remove_tracks(s);
+	say_vgtt(s);
 	vmm_machine_destroy(s->machine);
 	console_destroy(s->console);
 	s->machine = NULL;
