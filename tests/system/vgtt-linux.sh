@@ -9,8 +9,10 @@
 # point, in moves of both sides. With our order every result of the engine is
 # right and shadow and table agree; with the legacy order they must not.
 #
-# VMM names the program, KERNEL the guest's kernel. Without one the test is
-# skipped (exit 77), except under CI, where it must not go missing.
+# VMM names the program, ARCH the guest's machine: riscv64, or amd64 (which
+# needs a KVM and is skipped without one); KERNEL its kernel. Without a kernel
+# the test is skipped (exit 77), except under CI, where it must not go missing.
+# WRITES and MOVES: how many.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -18,12 +20,22 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/lib/common.sh"
 
 vmm=${VMM:-$root/build/vmm/vmm}
-kernel=${KERNEL:-$cache/riscv64/Image}
+export ARCH="${ARCH:-riscv64}"
+kernel=${KERNEL:-$cache/$ARCH/Image}
 limit=${LIMIT:-240}
 writes=${WRITES:-1100000}
 moves=${MOVES:-1500}
+case $ARCH in
+amd64) cc=gcc ;;
+*) cc=$ARCH-linux-gnu-gcc ;;
+esac
 
-if [ ! -s "$kernel" ] || ! command -v riscv64-linux-gnu-gcc >/dev/null; then
+if [ "$ARCH" = amd64 ] && [ ! -w /dev/kvm ]; then
+	echo "SKIP: there is no KVM"
+	exit 77
+fi
+
+if [ ! -s "$kernel" ] || ! command -v "$cc" >/dev/null; then
 	reason="no guest: the kernel has not been fetched"
 	[ "${CI:-}" != true ] || die "$reason"
 	echo "SKIP: $reason"
