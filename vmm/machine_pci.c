@@ -18,7 +18,8 @@ static int check_window(struct vmm_machine *m, const struct pci_window *w,
 	if (s && s->base_gfn << MEMSLOT_PAGE_SHIFT < w->gpa + w->size)
 		r = memslot_fail(err, -EINVAL,
 			"slot %u reaches into [%#llx, %#llx), where PCI "
-			"devices have their memory: take less, or another place",
+			"devices have their memory: take less, or another "
+			"place",
 			s->id, (unsigned long long)w->gpa,
 			(unsigned long long)(w->gpa + w->size));
 	memslot_leave(&m->reader);
