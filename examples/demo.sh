@@ -36,7 +36,7 @@ ninja -C build >"$log" 2>&1 || {
 echo "build/vmm/vmm: $(stat -c %s build/vmm/vmm) bytes"
 
 step "Guest"
-tests/lib/guest-riscv64.sh
+tests/lib/guest.sh riscv64
 tests/lib/initramfs.sh build/initramfs.gz
 cat .cache/riscv64/VERSION
 

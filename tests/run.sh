@@ -63,7 +63,7 @@ step "Packages and guest"
 tests/lib/packages.sh build guest test ||
 	result failed "the packages are there"
 # Without it the Linux boot says why it cannot run.
-tests/lib/guest-riscv64.sh || true
+tests/lib/guest.sh riscv64 || true
 
 if build build; then
 	suites build

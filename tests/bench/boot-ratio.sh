@@ -20,7 +20,7 @@ rounds=${1:-3}
 
 command -v "$qemu" >/dev/null ||
 	die "no $qemu: run tests/lib/packages.sh bench"
-[ -s "$kernel" ] || die "no guest kernel: run tests/lib/guest-riscv64.sh"
+[ -s "$kernel" ] || die "no guest kernel: run tests/lib/guest.sh riscv64"
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

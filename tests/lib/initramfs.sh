@@ -3,9 +3,10 @@
 #
 # usage: initramfs.sh OUT [INIT]
 #
-# Make an initramfs for the riscv64 guest: busybox, the window program
-# (compiled here) and INIT, by default examples/guest/init. The same input
-# gives the same bytes.
+# Make an initramfs for a Linux guest: busybox, the window program (compiled
+# here) and INIT, by default examples/guest/init. The same input gives the
+# same bytes. ARCH in the environment is the guest's: riscv64 if it is not
+# set, or amd64.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,10 +16,14 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 [ $# -ge 1 ] || die "usage: initramfs.sh OUT [INIT]"
 out=$1
 init=${2:-$root/examples/guest/init}
-busybox=$cache/riscv64/busybox
-cc=${GUEST_CC:-riscv64-linux-gnu-gcc}
+arch=${ARCH:-riscv64}
+busybox=$cache/$arch/busybox
+case $arch in
+amd64) cc=${GUEST_CC:-gcc} ;;
+*) cc=${GUEST_CC:-$arch-linux-gnu-gcc} ;;
+esac
 
-[ -s "$busybox" ] || die "no busybox: run tests/lib/guest-riscv64.sh"
+[ -s "$busybox" ] || die "no busybox: run tests/lib/guest.sh $arch"
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

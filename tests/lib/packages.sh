@@ -5,9 +5,10 @@
 #
 # Install what is missing of the Debian packages that these need:
 #   build  the program and the library
-#   guest  the riscv64 guest: its window program and its initramfs
+#   guest  Linux guests: the window program and the initramfs
 #   test   the test suite
 #   bench  the comparison with QEMU
+#   lab    the nested lab: a machine with KVM, on an emulator
 # Says nothing and needs no root when all is there. On another system it
 # cannot install, but names what is missing.
 set -eu
@@ -39,6 +40,7 @@ group()
 		cpio cpio
 		gzip gzip
 		util-linux flock
+		xz-utils xz
 		END
 	test) cat <<-END ;;
 		clang clang
@@ -61,7 +63,11 @@ group()
 			echo qemu-system-misc qemu-system-riscv64
 		fi
 		;;
-	*) die "no group '$1': say build, guest, test or bench" ;;
+	lab) cat <<-END ;;
+		qemu-system-x86 qemu-system-x86_64
+		seabios qemu-system-x86_64
+		END
+	*) die "no group '$1': say build, guest, test, bench or lab" ;;
 	esac
 }
 
@@ -86,7 +92,7 @@ present()
 	esac
 }
 
-[ $# -gt 0 ] || die "usage: packages.sh build|guest|test|bench ..."
+[ $# -gt 0 ] || die "usage: packages.sh build|guest|test|bench|lab ..."
 
 lines=
 for g in "$@"; do
