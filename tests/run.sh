@@ -62,8 +62,10 @@ suites()
 step "Packages and guest"
 tests/lib/packages.sh build guest test ||
 	result failed "the packages are there"
-# Without it the Linux boot says why it cannot run.
+# Without these the Linux boots and the lab say why they cannot run.
+tests/lib/packages.sh lab || true
 tests/lib/guest.sh riscv64 || true
+tests/lib/guest.sh amd64 || true
 
 if build build; then
 	suites build
