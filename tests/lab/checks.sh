@@ -31,6 +31,13 @@ check_kvm() # there is a KVM, with the paging that was asked for
 	esac
 }
 
+# ---- slots -----------------------------------------------------------------
+
+check_oracle() # the slot manager's rules are the kernel's
+{
+	program kvm_oracle 100000
+}
+
 # ---- running them ----------------------------------------------------------
 
 # check NAME: run it and say `lab: VERDICT NAME (SECONDS s): REASON`
