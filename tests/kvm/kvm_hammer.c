@@ -2,194 +2,242 @@
 /*
  * kvm_hammer.c - vCPUs write flat out while their memory is re-arranged
  *
- *	kvm_hammer naive [CHANGES]
+ *	kvm_hammer [TRANSACTIONS [SEED]]
  *
- * Each vCPU increments words of its own in 128 random pages, which are two
- * slots, and counts how often. A page that is RAM before and after a change
- * must never look like a device meanwhile; and at the end, the sum of the
- * words must be the count: not one write was lost.
- *
- * naive  what everybody writes first: delete the slot, create it again, with
- *        raw ioctls while the vCPUs run. It must be caught.
+ * Two vCPUs increment words in two slots. Transactions of several kernel
+ * slots each swap the two, split and merge them, delete and create them
+ * again, and log and forget: all pages are RAM before and after each. Not one
+ * MMIO exit may be seen for them (watch.h counts: not the backend), and no
+ * write may be lost. In a second run pages are tracked and released in
+ * between, whose writes are exits, and again none may be lost.
  */
-#include <pthread.h>
-#include <stdatomic.h>
+#include "tests/kvm/hammer.h"
+#include "tests/kvm/kbed.h"
+#include "tests/unit/slots.h"
 
-#include "tests/kvm/toy.h"
-#include "tests/unit/test.h"
+#define FIRST  1u
+#define SECOND 2u
+#define UPPER  3u /* what is split from the first */
 
-#define CPUS  2u
-#define PAGES 128ul /* of both slots together */
-#define BASE  0x10000000ul
-#define STOP  TOY_DATA /* the guest looks whether it is 0 */
-
-/*
- * rdi the vCPU's word of the first page, rsi PAGES - 1, rdx STOP, r8 seed,
- * r9 where in the device to store the count
- */
-TOY_PROGRAM(hammer, "	mov $6364136223846793005, %r10\n"
-		    "	xor %ecx, %ecx\n"
-		    "1:	imul %r10, %r8\n"
-		    "	inc %r8\n"
-		    "	mov %r8, %rax\n"
-		    "	shr $33, %rax\n"
-		    "	and %rsi, %rax\n"
-		    "	shl $12, %rax\n"
-		    "	incq (%rdi,%rax)\n"
-		    "	inc %rcx\n"
-		    "	cmpl $0, (%rdx)\n"
-		    "	je 1b\n"
-		    "	mov %rcx, (%r9)\n"
-		    "2:	jmp 2b");
-
-struct hammer {
-	uint8_t *low, *data;
-	uint64_t count[CPUS]; /* what each vCPU says it has written */
+struct hammered {
+	struct kbed b;
+	uint8_t *data;
+	uint64_t rng;
+	uint64_t split; /* bytes that are left of the first, 0: whole */
+	bool swapped, logged;
+	struct pagetrack_node *node;
+	uint64_t tracked_from, tracked_pages;
+	atomic_ulong heard;
 };
 
-static void place(const struct hammer *h, int vcpu, unsigned index)
+static void add_slot(struct memslot_txn *t, const struct hammered *h,
+	unsigned id, uint64_t offset, uint64_t size)
 {
-	struct toy_regs regs = {
-		.rdi = BASE + index * 64,
-		.rsi = PAGES - 1,
-		.rdx = STOP,
-		.r8 = index,
-		.r9 = TOY_DEVICE + index * 8,
-		.ring = 3,
+	bool high = id == SECOND;
+	struct memslot_config c = {
+		.id = id,
+		.gpa = HAMMER_BASE + (high != h->swapped) * HAMMER_HALF +
+		       offset,
+		.size = size,
+		.host = h->data + high * HAMMER_HALF + offset,
+		.flags = h->logged ? MEMSLOT_LOG_DIRTY : 0,
 	};
 
-	(void)h;
-	toy_place(vcpu, index, &regs);
+	memslot_create(t, &c);
 }
 
-static void hammer_init(struct hammer *h)
+/* ---- transactions --------------------------------------------------------------- */
+
+static void swap(struct memslot_txn *t, struct hammered *h)
 {
-	memset(h, 0, sizeof(*h));
-	h->low = raw_memory(TOY_LOW_SIZE);
-	h->data = raw_memory(PAGES * RAW_PAGE);
-	toy_init(h->low);
-	TOY_LOAD(h->low, hammer);
+	gpa_t low = HAMMER_BASE, high = HAMMER_BASE + HAMMER_HALF;
+
+	h->swapped = !h->swapped;
+	memslot_move(t, 0, FIRST, h->swapped ? high : low, MEMSLOT_MOVE_KEEP);
+	memslot_move(t, 0, SECOND, h->swapped ? low : high, MEMSLOT_MOVE_KEEP);
+	if (h->split)
+		memslot_move(t, 0, UPPER, (h->swapped ? high : low) + h->split,
+			MEMSLOT_MOVE_KEEP);
 }
 
-/* The vCPUs look at it all the time. */
-static void hammer_stop(struct hammer *h)
+static void split_or_merge(struct memslot_txn *t, struct hammered *h)
 {
-	__atomic_store_n((uint32_t *)(h->low + STOP), 1, __ATOMIC_SEQ_CST);
-}
-
-/* Writes that are in no page. */
-static int64_t hammer_lost(const struct hammer *h, unsigned index)
-{
-	uint64_t sum = 0;
-
-	for (uint64_t page = 0; page < PAGES; page++)
-		sum += *(const uint64_t *)(h->data + page * RAW_PAGE +
-					   index * 64);
-	return (int64_t)(h->count[index] - sum);
-}
-
-/* ---- the naive way -------------------------------------------------------------- */
-
-struct naive {
-	struct hammer h;
-	struct raw_vm vm;
-	atomic_ulong holes; /* MMIO exits for what is RAM */
-};
-
-struct naive_cpu {
-	struct naive *n;
-	pthread_t thread;
-	unsigned index;
-	int fd;
-	struct kvm_run *run;
-};
-
-/* True: the vCPU is done. */
-static bool naive_exit(struct naive_cpu *c)
-{
-	struct kvm_run *run = c->run;
-	uint64_t at = run->mmio.phys_addr;
-
-	if (run->exit_reason != KVM_EXIT_MMIO) {
-		fprintf(stderr, "vCPU %u: exit %u\n", c->index,
-			run->exit_reason);
-		CHECK(!"the guest does nothing but write");
-		return true;
+	if (h->split) {
+		memslot_merge(t, 0, FIRST, UPPER);
+		h->split = 0;
+		return;
 	}
-	if (at - TOY_DEVICE < CPUS * 8) {
-		memcpy(&c->n->h.count[c->index], run->mmio.data, 8);
-		return true;
+	h->split = (1 + rng_below(&h->rng, HAMMER_PAGES / 2 - 1)) * RAW_PAGE;
+	memslot_split(t, 0, FIRST, h->split, UPPER);
+}
+
+static void create_again(struct memslot_txn *t, struct hammered *h)
+{
+	uint64_t first = h->split ? h->split : HAMMER_HALF;
+
+	memslot_delete(t, 0, FIRST);
+	memslot_delete(t, 0, SECOND);
+	add_slot(t, h, SECOND, 0, HAMMER_HALF);
+	add_slot(t, h, FIRST, 0, first);
+}
+
+static void log_or_forget(struct memslot_txn *t, struct hammered *h)
+{
+	uint32_t flags = h->logged ? 0 : MEMSLOT_LOG_DIRTY;
+
+	h->logged = !h->logged;
+	memslot_set_flags(t, 0, FIRST, flags);
+	memslot_set_flags(t, 0, SECOND, flags);
+	if (h->split)
+		memslot_set_flags(t, 0, UPPER, flags);
+}
+
+static bool transaction(struct hammered *h)
+{
+	struct memslot_txn *t;
+
+	CHECK_EQ(memslot_begin(h->b.ms, &t, &h->b.err), 0);
+	switch (rng_below(&h->rng, 4)) {
+	case 0:
+		/*
+		 * An increment of a tracked page is a load and a store to the
+		 * monitor: between them the page must not become another.
+		 */
+		if (h->node)
+			create_again(t, h);
+		else
+			swap(t, h);
+		break;
+	case 1:
+		split_or_merge(t, h);
+		break;
+	case 2:
+		create_again(t, h);
+		break;
+	default:
+		log_or_forget(t, h);
 	}
-	atomic_fetch_add(&c->n->holes, 1);
-	if (!run->mmio.is_write)
-		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	if (CHECK_EQ(memslot_commit(t, NULL, &h->b.err), 0))
+		return true;
+	fprintf(stderr, "%s\n", h->b.err.text);
 	return false;
 }
 
-static void *naive_run(void *ctx)
+static void track_some(struct hammered *h)
 {
-	struct naive_cpu *c = ctx;
+	gfn_t base = HAMMER_BASE >> MEMSLOT_PAGE_SHIFT;
 
-	do {
-		if (ioctl(c->fd, KVM_RUN, 0) && errno != EINTR)
-			raw_die("KVM_RUN");
-	} while (!naive_exit(c));
-	return NULL;
+	if (h->tracked_pages)
+		CHECK_EQ(pagetrack_remove(h->node, 0, base + h->tracked_from,
+				 h->tracked_pages, &h->b.err),
+			0);
+	h->tracked_pages = 1 + rng_below(&h->rng, 4);
+	h->tracked_from =
+		rng_below(&h->rng, HAMMER_PAGES - h->tracked_pages + 1);
+	CHECK_EQ(pagetrack_add(h->node, 0, base + h->tracked_from,
+			 h->tracked_pages, &h->b.err),
+		0);
 }
 
-static void naive_cpu(struct naive *n, struct naive_cpu *c, unsigned index)
-{
-	int size = ioctl(n->vm.dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+/* ---- the run ----------------------------------------------------------------------- */
 
-	c->n = n;
-	c->index = index;
-	c->fd = ioctl(n->vm.fd, KVM_CREATE_VCPU, index);
-	if (c->fd < 0)
-		raw_die("KVM_CREATE_VCPU");
-	c->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		c->fd, 0);
-	if (c->run == MAP_FAILED)
-		raw_die("mmap of a vCPU");
-	place(&n->h, c->fd, index);
+static void on_write(void *ctx, const struct pagetrack_write *w)
+{
+	struct hammered *h = ctx;
+
+	(void)w;
+	atomic_fetch_add(&h->heard, 1);
 }
 
-static int naive(unsigned long changes)
-{
-	struct naive_cpu cpu[CPUS];
-	struct naive n = {.vm = raw_vm()};
-	const uint64_t half = PAGES / 2 * RAW_PAGE;
+static const struct pagetrack_ops node_ops = {
+	.name = "hammer",
+	.write = on_write,
+};
 
-	hammer_init(&n.h);
-	raw_region(&n.vm, 0, 0, 0, TOY_LOW_SIZE, n.h.low);
-	raw_region(&n.vm, 1, 0, BASE, half, n.h.data);
-	raw_region(&n.vm, 2, 0, BASE + half, half, n.h.data + half);
-	for (unsigned i = 0; i < CPUS; i++)
-		naive_cpu(&n, &cpu[i], i);
-	for (unsigned i = 0; i < CPUS; i++)
-		pthread_create(&cpu[i].thread, NULL, naive_run, &cpu[i]);
-	for (unsigned long i = 0; i < changes; i++) {
-		CHECK_EQ(raw_region(&n.vm, 1, 0, 0, 0, NULL), 0);
-		CHECK_EQ(raw_region(&n.vm, 1, 0, BASE, half, n.h.data), 0);
+static void start(struct hammered *h, bool tracked)
+{
+	struct memslot_txn *t;
+	uint64_t at;
+
+	kbed_open(&h->b, HAMMER_CPUS, 3);
+	h->data = raw_memory(HAMMER_PAGES * RAW_PAGE);
+	CHECK_EQ(memslot_begin(h->b.ms, &t, &h->b.err), 0);
+	add_slot(t, h, FIRST, 0, HAMMER_HALF);
+	add_slot(t, h, SECOND, 0, HAMMER_HALF);
+	CHECK_EQ(memslot_commit(t, NULL, &h->b.err), 0);
+	at = kbed_code(&h->b, hammer, (size_t)(hammer_end - hammer));
+	kbed_run(&h->b);
+	if (tracked)
+		CHECK_EQ(pagetrack_register(h->b.track, &node_ops, h,
+				 PAGETRACK_STAY, &h->node, &h->b.err),
+			0);
+	watch_range(HAMMER_BASE, HAMMER_BASE + HAMMER_PAGES * RAW_PAGE);
+	for (unsigned i = 0; i < HAMMER_CPUS; i++) {
+		struct kbed_call call = {
+			.function = at,
+			.rdi = hammer_word(i),
+			.rsi = HAMMER_PAGES - 1,
+			.rdx = HAMMER_STOP,
+			.rcx = i,
+		};
+
+		kbed_start(&h->b, i, &call);
 	}
-	hammer_stop(&n.h);
-	for (unsigned i = 0; i < CPUS; i++) {
-		pthread_join(cpu[i].thread, NULL);
-		printf("vCPU %u: %llu writes, %lld of them lost\n", i,
-			(unsigned long long)n.h.count[i],
-			(long long)hammer_lost(&n.h, i));
+}
+
+static void finish(struct hammered *h)
+{
+	for (unsigned i = 0; i < HAMMER_CPUS; i++) {
+		struct kbed_call call = {0};
+
+		hammer_stop(h->b.low);
+		if (!CHECK(kbed_wait(&h->b, i, &call))) {
+			kbed_stop(&h->b);
+			fprintf(stderr, "vCPU %u: %s\n", i, h->b.err.text);
+			continue;
+		}
+		printf("vCPU %u: %llu writes\n", i,
+			(unsigned long long)call.out_rax);
+		CHECK(call.out_rax > 0);
+		CHECK_EQ(hammer_lost(h->data, i, call.out_rax), 0);
 	}
-	printf("naive: %lu changes, %lu MMIO exits for RAM\n", changes,
-		atomic_load(&n.holes));
-	CHECK(atomic_load(&n.holes) > 0);
-	return TEST_END("kvm-hammer naive");
+}
+
+static void run(uint64_t seed, unsigned long count, bool tracked)
+{
+	struct hammered h = {.rng = seed};
+	unsigned long before;
+
+	start(&h, tracked);
+	before = atomic_load(&watch.regions);
+	for (unsigned long i = 0; i < count; i++) {
+		if (!transaction(&h))
+			break;
+		if (tracked && rng_below(&h.rng, 4) == 0)
+			track_some(&h);
+	}
+	finish(&h);
+	printf("%lu transactions, %lu kernel slots changed, %lu MMIO exits "
+	       "for RAM, %lu writes heard\n",
+		count, atomic_load(&watch.regions) - before,
+		atomic_load(&watch.exits), atomic_load(&h.heard));
+	if (tracked)
+		CHECK(atomic_load(&h.heard) > 0);
+	else
+		CHECK_EQ(atomic_load(&watch.exits), 0);
+	kbed_stop(&h.b);
+	pagetrack_unregister(h.node);
+	kbed_close(&h.b);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long changes = argc > 2 ? strtoul(argv[2], NULL, 0) : 2000;
+	unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000;
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : raw_now_ns();
 
-	if (argc > 1 && strcmp(argv[1], "naive") == 0)
-		return naive(changes);
-	fprintf(stderr, "usage: kvm_hammer naive [CHANGES]\n");
-	return 2;
+	printf("seed %llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	run(seed, count, false);
+	run(seed, count / 4, true);
+	return TEST_END("kvm-hammer");
 }

@@ -85,6 +85,21 @@ static inline int raw_region(const struct raw_vm *vm, uint32_t slot,
 	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
 
+static inline int raw_vcpu(
+	const struct raw_vm *vm, unsigned index, struct kvm_run **run)
+{
+	int size = ioctl(vm->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int fd = ioctl(vm->fd, KVM_CREATE_VCPU, index);
+
+	if (fd < 0)
+		raw_die("KVM_CREATE_VCPU");
+	*run = mmap(
+		NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*run == MAP_FAILED)
+		raw_die("mmap of a vCPU");
+	return fd;
+}
+
 /* Guest memory: zero, 2 MiB aligned, and never given back. */
 static inline uint8_t *raw_memory(uint64_t size)
 {

@@ -75,7 +75,7 @@ void toy_place(int vcpu, unsigned index, const struct toy_regs *t)
 		.rcx = t->rcx,
 		.r8 = t->r8,
 		.r9 = t->r9,
-		.rflags = 2,
+		.rflags = 0x3002, /* I/O privilege: ports from ring 3 */
 	};
 
 	must(ioctl(vcpu, KVM_GET_SREGS, &s), "KVM_GET_SREGS");
