@@ -151,7 +151,7 @@ static void place(struct kbed *b, unsigned cpu)
 	watch_vcpu(v->fd, v->run);
 }
 
-void kbed_run(struct kbed *b)
+void kbed_make(struct kbed *b)
 {
 	struct kvm_config config = {
 		.slots = b->ms,
@@ -170,19 +170,26 @@ void kbed_run(struct kbed *b)
 	watch_forget_vcpus();
 	for (unsigned i = 0; i < b->cpus; i++)
 		place(b, i);
-	b->running = true;
+}
+
+void kbed_run(struct kbed *b)
+{
+	kbed_make(b);
+	b->started = b->running = true;
 	if (pthread_create(&b->runner, NULL, run, b))
 		raw_die("pthread_create");
 }
 
 enum accel_stop kbed_stop(struct kbed *b)
 {
-	if (b->kvm) {
+	if (b->started) {
 		b->accel.ops->request_stop(b->accel.ctx, ACCEL_STOP_ASKED);
 		pthread_join(b->runner, NULL);
-		b->accel.ops->destroy(b->accel.ctx);
-		b->kvm = NULL;
+		b->started = false;
 	}
+	if (b->kvm)
+		b->accel.ops->destroy(b->accel.ctx);
+	b->kvm = NULL;
 	return b->why;
 }
 

@@ -34,7 +34,8 @@ struct kbed {
 	pthread_t runner;
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t said;
-	bool running;        /* the runner has not come back */
+	bool started;        /* there is a runner */
+	bool running;        /* it has not come back */
 	enum accel_stop why; /* if it has */
 	uint32_t ack[KBED_CPUS];
 	uint32_t seq[KBED_CPUS];
@@ -54,9 +55,11 @@ void kbed_open(struct kbed *b, unsigned cpus, unsigned ring);
  * the first byte.
  */
 uint64_t kbed_code(struct kbed *b, const void *code, size_t size);
-/* Make the VM and run the agents. Ends the program as skipped without KVM. */
+/* Make the VM, and run nothing. Ends the program as skipped without KVM. */
+void kbed_make(struct kbed *b);
+/* Make the VM and run the agents. */
 void kbed_run(struct kbed *b);
-/* Stop them, and say why they stopped. No effect if they have. */
+/* Stop them, destroy the VM, and say why they stopped. */
 enum accel_stop kbed_stop(struct kbed *b);
 void kbed_close(struct kbed *b);
 

@@ -38,28 +38,187 @@ check_oracle() # the slot manager's rules are the kernel's
 	program kvm_oracle 100000
 }
 
+check_naive() # the naive way does lose writes, so the hammer can tell
+{
+	program kvm_naive 500
+}
+
+check_hammer() # 10,000 transactions of several slots, none seen by vCPUs
+{
+	limit=150
+	program kvm_hammer "$([ "$npt" = 1 ] && echo 10000 || echo 1000)"
+}
+
+check_failures() # each ioctl fails in turn: the guest finds all as before
+{
+	program kvm_failures
+}
+
+check_dirty() # what is harvested is what was written
+{
+	program kvm_dirty 500
+}
+
+# ---- tracking --------------------------------------------------------------
+
+check_zoo3() # stores of all kinds to tracked pages, by a guest's program
+{
+	program kvm_zoo 3
+}
+
+check_zoo0() # and by its kernel
+{
+	program kvm_zoo 0
+}
+
+check_walker() # accessed and dirty bits in a tracked page table
+{
+	program kvm_walker 3 && program kvm_walker 0
+}
+
+# ---- Linux -----------------------------------------------------------------
+
+# linux ARGUMENT...: Debian's kernel under vmm; its console in /tmp/console
+linux()
+{
+	append=$1
+	shift
+	timeout -s KILL "${limit:-60}" vmm --kernel /guest/Image \
+		--initrd /guest/initrd.gz --mem 256M \
+		--append "console=ttyS0 quiet $append" "$@" \
+		</dev/null >/tmp/console 2>&1 || {
+		echo "vmm: status $?"
+		cat /tmp/console
+		return 1
+	}
+	grep -a '^guest: ' /tmp/console
+}
+
+check_boot1() # Debian's kernel reaches userspace, and powers off
+{
+	linux window=none --cpus 1
+	grep -aq '^guest: init reached, .* x86_64, 1 CPU' /tmp/console
+}
+
+check_boot2() # with two CPUs
+{
+	linux window=none --cpus 2
+	grep -aq '^guest: init reached, .* x86_64, 2 CPU' /tmp/console
+}
+
+check_moves() # the window of a running Linux moves
+{
+	linux '' --cpus 2 --move-slot=count=50 --report json
+	grep -aq '^guest: verdict ok' /tmp/console
+}
+
+check_move_slot() # the demonstration: ours loses nothing, legacy does
+{
+	count=$([ "$npt" = 1 ] && echo 400 || echo 100)
+	timeout -s KILL 60 vmm --accel kvm \
+		--move-slot="count=$count,interval=1000" </dev/null || return
+	timeout -s KILL 60 vmm --accel kvm \
+		--move-slot="count=$count,interval=1000" </dev/null |
+		grep -q '^verdict .*nothing lost .*LOST'
+}
+
+# ---- benchmarks: only if named ------------------------------------------------
+
+bench_slots() # changes of slots beside raw ioctls
+{
+	limit=200
+	program kvm_bench_slots "$([ "$npt" = 1 ] && echo 100 || echo 10)"
+}
+
+bench_track() # writes to tracked pages beside a bare exit; pauses
+{
+	limit=200
+	program kvm_bench_track 1000
+}
+
+# hundredths of a second
+now()
+{
+	read -r up _ </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# boot_time NAME COMMAND...: adds it to /tmp/NAME
+boot_time()
+{
+	name=$1
+	shift
+	start=$(now)
+	timeout -s KILL 60 "$@" </dev/null >/tmp/console 2>&1 || {
+		cat /tmp/console
+		return 1
+	}
+	end=$(now)
+	grep -aq '^guest: init reached' /tmp/console || {
+		cat /tmp/console
+		return 1
+	}
+	echo $((end - start)) >>"/tmp/$name"
+}
+
+median()
+{
+	sort -n "/tmp/$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+bench_boot() # Debian's kernel to power-off, beside QEMU's microvm on KVM
+{
+	if [ ! -x /qemu/qemu ]; then
+		echo "QEMU is not in this lab: lab.sh --peer"
+		return 77
+	fi
+	append='console=ttyS0 quiet window=none'
+	for round in 1 2 3 4 5; do
+		boot_time ours vmm --accel kvm --kernel /guest/Image \
+			--initrd /guest/initrd.gz --mem 256M \
+			--append "$append" || return
+		boot_time peer /qemu/qemu -M microvm,acpi=on,rtc=on \
+			-accel kvm -cpu host -m 256M -nodefaults \
+			-no-user-config -display none -no-reboot \
+			-serial stdio -kernel /guest/Image \
+			-initrd /guest/initrd.gz -append "$append" || return
+		echo "round $round: vmm $(tail -n 1 /tmp/ours)," \
+			"QEMU $(tail -n 1 /tmp/peer) hundredths of a second"
+	done
+	ours=$(median ours)
+	peer=$(median peer)
+	awk -v a="$ours" -v b="$peer" 'BEGIN {
+		printf "boot ratio %.2f (limit 1.00)\n", a / b
+		exit a > b
+	}'
+}
+
 # ---- running them ----------------------------------------------------------
 
 # check NAME: run it and say `lab: VERDICT NAME (SECONDS s): REASON`
 check()
 {
 	echo "lab: begin $1"
-	start=$(date +%s)
+	limit=
+	started=$(date +%s)
 	status=0
-	"check_$1" >/tmp/out 2>&1 || status=$?
+	case $(type "check_$1" 2>&1) in
+	*function*) "check_$1" ;;
+	*) "bench_$1" ;;
+	esac >/tmp/out 2>&1 || status=$?
 	cat /tmp/out
 	case $status in
 	0) verdict=passed reason= ;;
 	77) verdict=skipped reason=": $(tail -n 1 /tmp/out)" ;;
 	*) verdict=failed reason=": status $status" ;;
 	esac
-	echo "lab: $verdict $1 ($(($(date +%s) - start)) s)$reason"
+	echo "lab: $verdict $1 ($(($(date +%s) - started)) s)$reason"
 }
 
-# run_checks NAMES: these, or all in the order of this file
+# run_checks NAMES: these, or all checks in the order of this file
 run_checks()
 {
-	[ -n "$1" ] || set -- "$(sed -n 's/^check_\([a-z0-9_]*\)().*/\1/p' \
+	[ -n "$1" ] || set -- "$(sed -n 's/^check_\([a-z0-9_]*\)() #.*/\1/p' \
 		/lab/checks.sh)"
 	for name in $1; do
 		check "$name"

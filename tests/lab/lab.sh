@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# usage: tests/lab/lab.sh [--npt 0|1] [--list | --shell | CHECK...]
+# usage: tests/lab/lab.sh [--npt 0|1] [--peer] [--list | --shell | CHECK...]
 #
 # The nested lab: a machine with a real, unmodified kvm-amd where there is
 # none. QEMU emulates a PC whose CPUs have AMD's SVM; Debian's amd64 cloud
@@ -10,6 +10,7 @@
 #
 #   --npt 1   nested paging (the default); 0: shadow paging
 #   CHECK...  only these; --list names them (tests/lab/checks.sh)
+#   --peer    with QEMU inside, too, to measure against (bench_boot)
 #   --shell   a shell in the lab: `check NAME` runs one there. ^A x ends it
 #
 # On a Debian machine it installs and fetches what is missing and builds what
@@ -29,10 +30,11 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 
 usage()
 {
-	die "usage: lab.sh [--npt 0|1] [--list | --shell | CHECK...]"
+	die "usage: lab.sh [--npt 0|1] [--peer] [--list | --shell | CHECK...]"
 }
 
 npt=1
+peer=
 shell=
 checks=
 while [ $# -gt 0 ]; do
@@ -42,15 +44,16 @@ while [ $# -gt 0 ]; do
 		npt=$2
 		shift
 		;;
+	--peer) peer=yes ;;
 	--shell) shell=yes ;;
 	--list)
-		sed -n 's/^check_\([a-z0-9_]*\)() *# */\1\t/p' \
+		sed -n 's/^\(check\|bench\)_\([a-z0-9_]*\)() *# */\2\t/p' \
 			"$root/tests/lab/checks.sh"
 		exit
 		;;
 	-*) usage ;;
 	*)
-		grep -q "^check_$1()" "$root/tests/lab/checks.sh" ||
+		grep -qE "^(check|bench)_$1\(\)" "$root/tests/lab/checks.sh" ||
 			die "no check '$1': see lab.sh --list"
 		checks=$checks,$1
 		;;
@@ -107,6 +110,9 @@ cp "$root/tests/lab/init" "$fs/init"
 cp "$root/tests/lab/checks.sh" "$fs/lab"
 chmod 755 "$fs/init"
 ARCH=amd64 "$root/tests/lib/initramfs.sh" "$fs/guest/initrd.gz"
+if [ "$peer" ]; then
+	"$root/tests/lab/qemu-files.sh" "$fs/qemu"
+fi
 (cd "$fs" && find . | cpio --quiet -o -H newc -R 0:0) >"$tmp/initramfs"
 
 # ---- the run ---------------------------------------------------------------
