@@ -136,6 +136,11 @@ bench_track() # writes to tracked pages beside a bare exit; pauses
 	program kvm_bench_track 1000
 }
 
+bench_start() # from the start of vmm to the first instruction
+{
+	program kvm_bench_start /lab/vmm 21
+}
+
 # hundredths of a second
 now()
 {

@@ -71,7 +71,7 @@ skip()
 
 if [ -z "${BUILD:-}" ]; then
 	build=$root/build
-	"$root/tests/lib/packages.sh" build guest lab
+	"$root/tests/lib/packages.sh" build lab
 	"$root/tests/lib/guest.sh" amd64
 	[ -f "$build/build.ninja" ] || meson setup "$build" "$root"
 	ninja -C "$build"

@@ -65,7 +65,10 @@ group()
 		;;
 	lab) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
-		seabios qemu-system-x86_64
+		cpio cpio
+		gzip gzip
+		util-linux flock
+		xz-utils xz
 		END
 	*) die "no group '$1': say build, guest, test, bench or lab" ;;
 	esac
