@@ -90,6 +90,18 @@ static uint64_t *host_word(fail_bed *f, unsigned page, unsigned n)
 	return (uint64_t *)(f->host + page * RAW_PAGE) + n;
 }
 
+/* The log is of pages 1 and 3, one of which is tracked, before a change. */
+static void prepare_log(fail_bed *f)
+{
+	struct memslot_harvest *h;
+
+	if (memslot_harvest(f->b.ms, 0, LOGGED, &h, NULL))
+		return;
+	memslot_harvest_done(h);
+	kbed_store(&f->b, AT(LOGGED_AT + 1) + 16, 1);
+	kbed_store(&f->b, AT(LOGGED_AT + 3) + 16, 1);
+}
+
 static void take_log(fail_bed *f, struct picture *p)
 {
 	struct memslot_harvest *h;
@@ -129,6 +141,7 @@ static bool take(fail_bed *f, struct picture *p)
 		if (number)
 			p->stored[number - 1] = i + 1;
 	}
+	prepare_log(f);
 	return true;
 }
 
@@ -219,6 +232,7 @@ static void open_bed(fail_bed *f)
 		0);
 	CHECK_EQ(track(f, LOGGED_AT + 2, 2), 0);
 	CHECK_EQ(track(f, PLAIN_AT, 1), 0);
+	prepare_log(f);
 }
 
 static void close_bed(fail_bed *f)
