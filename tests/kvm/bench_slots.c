@@ -19,7 +19,7 @@
 static unsigned rounds = 200;
 static bool too_slow;
 
-/* ---- figures ---------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------- */
 
 struct samples {
 	unsigned count;
@@ -64,7 +64,7 @@ static void compare(const char *what, unsigned slots, struct samples *ours,
 	ours->count = raw->count = 0;
 }
 
-/* ---- two VMs with the same slots ---------------------------------------------------- */
+/* ---- two VMs with the same slots ----------------------------------------- */
 
 struct pair {
 	struct kbed b;
@@ -127,7 +127,7 @@ static void close_pair(struct pair *p)
 	munmap(p->host, (p->slots + BATCH) * SLOT_SIZE);
 }
 
-/* ---- one change ------------------------------------------------------------------------ */
+/* ---- one change ---------------------------------------------------------- */
 
 static struct samples ours_a, ours_b, raw_a, raw_b;
 
@@ -185,7 +185,7 @@ static void flags(struct pair *p)
 	compare("do not log", p->slots, &ours_b, &raw_b, 1.10);
 }
 
-/* ---- 64 at once -------------------------------------------------------------------------- */
+/* ---- 64 at once ---------------------------------------------------------- */
 
 static int ours_batch(struct pair *p, bool create)
 {

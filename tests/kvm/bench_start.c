@@ -25,7 +25,7 @@ static const uint8_t guest[] = {
 	0xf4,             /* hlt */
 };
 
-/* ---- nothing but ioctls ------------------------------------------------------- */
+/* ---- nothing but ioctls -------------------------------------------------- */
 
 static void must(int r, const char *what)
 {
@@ -73,7 +73,7 @@ static int bare(void)
 		       : 2;
 }
 
-/* ---- both ------------------------------------------------------------------------ */
+/* ---- both ---------------------------------------------------------------- */
 
 /* Microseconds from fork to exit; the program must exit with status 1. */
 static uint64_t time_of(char *const argv[])

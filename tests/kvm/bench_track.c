@@ -42,7 +42,7 @@ static uint64_t median(uint64_t *v, unsigned n)
 	return v[n / 2];
 }
 
-/* ---- a tracked write ------------------------------------------------------------ */
+/* ---- a tracked write ----------------------------------------------------- */
 
 static uint64_t heard;
 
@@ -157,7 +157,7 @@ static bool tracked_write(uint64_t writes)
 	return (double)o <= LIMIT * (double)r;
 }
 
-/* ---- many pages ------------------------------------------------------------------------ */
+/* ---- many pages ---------------------------------------------------------- */
 
 static void protect(void)
 {
@@ -194,7 +194,7 @@ static void protect(void)
 	kbed_close(&b);
 }
 
-/* ---- a pause ------------------------------------------------------------------------------- */
+/* ---- a pause ------------------------------------------------------------- */
 
 #define PAUSES 400u
 

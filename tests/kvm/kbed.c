@@ -51,7 +51,7 @@ static struct block *block(struct kbed *b, unsigned cpu)
 	return (struct block *)(b->low + BLOCK(cpu));
 }
 
-/* ---- the device ------------------------------------------------------------------ */
+/* ---- the device ---------------------------------------------------------- */
 
 static void device_write(
 	void *ctx, uint64_t offset, unsigned len, uint64_t value)
@@ -80,7 +80,7 @@ static const struct bus_ops device = {
 	.write = device_write,
 };
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void must(struct kbed *b, int r, const char *what)
 {
@@ -203,7 +203,7 @@ void kbed_close(struct kbed *b)
 	pthread_mutex_destroy(&b->lock);
 }
 
-/* ---- calls ------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------- */
 
 void kbed_start(struct kbed *b, unsigned cpu, const struct kbed_call *call)
 {

@@ -55,7 +55,7 @@ struct dirty {
 	uint64_t total, given_back;
 };
 
-/* ---- changes of the map ---------------------------------------------------------- */
+/* ---- changes of the map -------------------------------------------------- */
 
 static void commit(struct dirty *d, struct memslot_txn *t)
 {
@@ -151,7 +151,7 @@ static void change(struct dirty *d)
 	}
 }
 
-/* ---- rounds -------------------------------------------------------------------------- */
+/* ---- rounds -------------------------------------------------------------- */
 
 static void start_writes(struct dirty *d, unsigned cpu)
 {
@@ -242,7 +242,7 @@ static bool round_of(struct dirty *d)
 	return true;
 }
 
-/* ---- a migration ----------------------------------------------------------------------- */
+/* ---- a migration --------------------------------------------------------- */
 
 static void copy_dirty(
 	struct dirty *d, uint8_t *copy, unsigned id, uint64_t first)
@@ -295,7 +295,7 @@ static void migrate(struct dirty *d, unsigned passes)
 	CHECK(memcmp(copy, d->data, PAGES * RAW_PAGE) == 0);
 }
 
-/* ---- the run ----------------------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------- */
 
 static const struct pagetrack_ops node_ops = {.name = "dirty"};
 

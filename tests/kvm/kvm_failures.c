@@ -69,7 +69,7 @@ typedef struct {
 	bool heard[PAGES];
 } fail_bed;
 
-/* ---- pictures ------------------------------------------------------------------------ */
+/* ---- pictures ------------------------------------------------------------ */
 
 static void on_write(void *ctx, const struct pagetrack_write *w)
 {
@@ -168,7 +168,7 @@ static bool same(const char *name, const struct picture *is,
 	return !generation || CHECK_EQ(is->generation, was->generation);
 }
 
-/* ---- the bed --------------------------------------------------------------------------- */
+/* ---- the bed ------------------------------------------------------------- */
 
 static void add(struct memslot_txn *t, fail_bed *f, unsigned id, unsigned page,
 	unsigned pages, unsigned host_page, uint32_t flags)
@@ -244,7 +244,7 @@ static void close_bed(fail_bed *f)
 	munmap(f->host, HOST_PAGES * RAW_PAGE);
 }
 
-/* ---- scenarios ----------------------------------------------------------------------------- */
+/* ---- scenarios ----------------------------------------------------------- */
 
 static int create(fail_bed *f)
 {
@@ -405,7 +405,7 @@ static const struct scenario {
 	{"release", track_less},
 };
 
-/* ---- the walk ---------------------------------------------------------------------------------- */
+/* ---- the walk ------------------------------------------------------------ */
 
 static unsigned long walked, undone, broken;
 
@@ -496,7 +496,7 @@ static void walk(const struct scenario *s)
 	fflush(stdout);
 }
 
-/* ---- the kernel's own refusals ---------------------------------------------------------------- */
+/* ---- the kernel's own refusals ------------------------------------------- */
 
 /* A slot that the backend does not know of. */
 static int foreign(fail_bed *f, unsigned id, gpa_t gpa, uint64_t size)

@@ -46,7 +46,7 @@ static void add_slot(struct memslot_txn *t, const struct hammered *h,
 	memslot_create(t, &c);
 }
 
-/* ---- transactions --------------------------------------------------------------- */
+/* ---- transactions -------------------------------------------------------- */
 
 static void swap(struct memslot_txn *t, struct hammered *h)
 {
@@ -139,7 +139,7 @@ static void track_some(struct hammered *h)
 		0);
 }
 
-/* ---- the run ----------------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------- */
 
 static void on_write(void *ctx, const struct pagetrack_write *w)
 {

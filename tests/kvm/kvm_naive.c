@@ -37,7 +37,7 @@ struct cpu {
 };
 
 /* True: the vCPU is done. */
-static bool on_exit(struct cpu *c)
+static bool handle_exit(struct cpu *c)
 {
 	struct kvm_run *run = c->run;
 	uint64_t at = run->mmio.phys_addr;
@@ -65,7 +65,7 @@ static void *cpu_run(void *ctx)
 	do {
 		if (ioctl(c->fd, KVM_RUN, 0) && errno != EINTR)
 			raw_die("KVM_RUN");
-	} while (!on_exit(c));
+	} while (!handle_exit(c));
 	return NULL;
 }
 

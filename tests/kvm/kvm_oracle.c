@@ -91,7 +91,7 @@ static struct slot *slot_of(const struct op *op)
 	return NULL;
 }
 
-/* ---- deliberate differences ------------------------------------------------- */
+/* ---- deliberate differences ---------------------------------------------- */
 
 static bool exists(const struct op *op)
 {
@@ -213,7 +213,7 @@ static const struct difference *difference(
 	return NULL;
 }
 
-/* ---- both sides ---------------------------------------------------------------- */
+/* ---- both sides ---------------------------------------------------------- */
 
 static void ours_add(struct memslot_txn *t, const struct op *op)
 {
@@ -374,7 +374,7 @@ static void ours_must(const struct op *op, const struct slot *s)
 	CHECK_EQ(ours_try(ops, s->exists ? 2 : 1), 0);
 }
 
-/* ---- comparing layouts ------------------------------------------------------------ */
+/* ---- comparing layouts --------------------------------------------------- */
 
 static bool differs(const char *what, unsigned space, uint64_t at)
 {
@@ -465,7 +465,7 @@ static bool layouts_differ(void)
 	return false;
 }
 
-/* ---- operations ---------------------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------- */
 
 static uint64_t random_gpa(void)
 {
@@ -688,7 +688,7 @@ static bool step(void)
 	return true;
 }
 
-/* ---- the document -------------------------------------------------------------------- */
+/* ---- the document -------------------------------------------------------- */
 
 /* Each name is the heading of a section: `## name`. */
 static void check_document(const char *path)

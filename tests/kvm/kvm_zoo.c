@@ -230,7 +230,7 @@ static void close_zoo(struct zoo *z)
 	pthread_mutex_destroy(&z->lock);
 }
 
-/* ---- one animal --------------------------------------------------------------------- */
+/* ---- one animal ---------------------------------------------------------- */
 
 static bool differ(
 	const char *name, const char *what, const uint8_t *a, const uint8_t *b)
@@ -318,7 +318,7 @@ static bool show(struct zoo *z, const struct animal *a, uint64_t code)
 	       same_results(a->name, &real, &reference) & still_tracked(z);
 }
 
-/* ---- all of them ------------------------------------------------------------------------ */
+/* ---- all of them --------------------------------------------------------- */
 
 static bool wanted(const struct animal *a, const char *name)
 {
