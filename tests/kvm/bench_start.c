@@ -35,14 +35,17 @@ static void must(int r, const char *what)
 
 static void set_cpuid(const struct raw_vm *vm, int vcpu)
 {
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[256];
-	} c = {.head.nent = 256};
+	const unsigned room = 256;
+	struct kvm_cpuid2 *c =
+		calloc(1, sizeof(*c) + room * sizeof(c->entries[0]));
 
-	must(ioctl(vm->dev, KVM_GET_SUPPORTED_CPUID, &c),
+	if (!c)
+		raw_die("calloc");
+	c->nent = room;
+	must(ioctl(vm->dev, KVM_GET_SUPPORTED_CPUID, c),
 		"KVM_GET_SUPPORTED_CPUID");
-	must(ioctl(vcpu, KVM_SET_CPUID2, &c), "KVM_SET_CPUID2");
+	must(ioctl(vcpu, KVM_SET_CPUID2, c), "KVM_SET_CPUID2");
+	free(c);
 }
 
 static int bare(void)
