@@ -75,18 +75,25 @@ void harvest_take(struct memslot_harvest *h)
 	}
 }
 
-static int sync_dirty(struct memslots *ms, const struct memslot *s,
-	uint64_t first, uint64_t n, struct memslot_error *err)
+/* CPUs may keep a log of their own. With the transaction lock held. */
+static int sync_dirty(struct memslots *ms, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err)
 {
 	struct memslot_error scratch;
 	int r = 0;
 
-	err = err ? err : &scratch;
 	for (struct memslot_participant *p = ms->participants; !r && p;
-		p = p->next)
-		if (p->ops->sync_dirty)
-			r = p->ops->sync_dirty(p->ctx, s->space,
-				s->base_gfn + first, n, err);
+		p = p->next) {
+		if (!p->ops->sync_dirty)
+			continue;
+		if (FAULT(ms->faults, FAULT_SYNC_PARTICIPANT))
+			return memslot_fail(err, -ENOMEM,
+				"backend \"%s\" could not hand out its dirty "
+				"log (injected)",
+				p->ops->name);
+		r = p->ops->sync_dirty(
+			p->ctx, space, gfn, size_pages, err ? err : &scratch);
+	}
 	return r;
 }
 
@@ -115,7 +122,7 @@ static int harvest_locked(struct memslots *ms, unsigned space, unsigned id,
 		return memslot_fail(err, -ENOMEM,
 			"no memory to harvest %llu pages of slot %u", (ull)n,
 			id);
-	r = sync_dirty(ms, s, first, n, err);
+	r = sync_dirty(ms, s->space, s->base_gfn + first, n, err);
 	if (r) {
 		harvest_free(h);
 		return r;

@@ -25,6 +25,10 @@ const struct fault_point memslot_fault_points[] = {
 	{FAULT_PREPARE_HARVEST, "prepare.harvest",
 		"the last harvest of a slot that is deleted"},
 	{FAULT_POPULATE, "prepare.populate", "a note of what is populated"},
+	{FAULT_TRACK_PARTICIPANT, "track.participant",
+		"a backend that cannot protect pages"},
+	{FAULT_SYNC_PARTICIPANT, "sync.participant",
+		"a backend that cannot hand out its dirty log"},
 	{0, NULL, NULL},
 };
 

@@ -90,6 +90,8 @@ int ms_lock_txn(struct memslots *ms, struct memslot_error *err);
 /* The same without waiting: -EAGAIN. */
 int ms_trylock_txn(struct memslots *ms);
 void ms_unlock_txn(struct memslots *ms);
+/* The machine is broken from now on: tell all participants. */
+void ms_break(struct memslots *ms);
 /* Does the calling thread hold it? */
 bool ms_owns_txn(const struct memslots *ms);
 

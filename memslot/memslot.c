@@ -173,21 +173,68 @@ void memslots_protect(
 	memslot_unlock(&ms->list_lock, ms->pf);
 }
 
+void ms_break(struct memslots *ms)
+{
+	atomic_store(&ms->broken, true);
+	for (struct memslot_participant *p = ms->participants; p; p = p->next)
+		if (p->ops->broken)
+			p->ops->broken(p->ctx);
+}
+
+static int track(struct memslots *ms, const struct memslot_participant *p,
+	unsigned space, gfn_t gfn, uint64_t size_pages,
+	struct memslot_error *err)
+{
+	struct memslot_error scratch;
+
+	if (FAULT(ms->faults, FAULT_TRACK_PARTICIPANT))
+		return memslot_fail(err, -ENOMEM,
+			"backend \"%s\" could not protect %llu pages "
+			"(injected)",
+			p->ops->name, (ull)size_pages);
+	return p->ops->track(
+		p->ctx, space, gfn, size_pages, err ? err : &scratch);
+}
+
+/* With list_lock held. */
+static int not_recoverable(struct memslots *ms, struct memslot_error *err)
+{
+	ms_break(ms);
+	return memslot_fail(err, -EIO,
+		"a backend could neither protect pages nor undo what it had "
+		"begun; the machine must stop, its memory map is not known");
+}
+
 int memslots_track(struct memslots *ms, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err)
 {
-	struct memslot_error scratch;
 	int r = 0;
 
-	err = err ? err : &scratch;
 	memslot_lock(&ms->list_lock, ms->pf);
 	for (struct memslot_participant *p = ms->participants; !r && p;
-		p = p->next) {
+		p = p->next)
 		if (p->ops->track)
-			r = p->ops->track(p->ctx, space, gfn, size_pages, err);
-		if (!r && p->ops->protect)
+			r = track(ms, p, space, gfn, size_pages, err);
+	for (struct memslot_participant *p = ms->participants; !r && p;
+		p = p->next)
+		if (p->ops->protect)
 			p->ops->protect(p->ctx, space, gfn, size_pages);
-	}
+	if (r == -ENOTRECOVERABLE)
+		r = not_recoverable(ms, err);
+	memslot_unlock(&ms->list_lock, ms->pf);
+	return r;
+}
+
+int memslots_untrack(
+	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages)
+{
+	int r = 0;
+
+	memslot_lock(&ms->list_lock, ms->pf);
+	for (struct memslot_participant *p = ms->participants; p; p = p->next)
+		if (p->ops->untrack && p->ops->untrack(p->ctx, space, gfn,
+					       size_pages) == -ENOTRECOVERABLE)
+			r = not_recoverable(ms, NULL);
 	memslot_unlock(&ms->list_lock, ms->pf);
 	return r;
 }

@@ -142,6 +142,7 @@ bool memslot_page_tracked(const struct memslot *s, gfn_t gfn);
  * harvested clean can not hold bytes nobody will be told about.
  */
 void memslot_mark_dirty(const struct memslot *s, gfn_t gfn);
+/* As far as the log knows: under KVM stores are in it after a harvest. */
 bool memslot_page_dirty(const struct memslot *s, gfn_t gfn);
 
 /*
@@ -522,7 +523,8 @@ struct memslot_participant_ops {
 	/*
 	 * Backends: make the outside agree. A refusal must leave nothing
 	 * applied; participants that had applied get `undo`. A failing undo
-	 * breaks the machine.
+	 * breaks the machine, and so does a refusal with -ENOTRECOVERABLE:
+	 * what had been applied could not be taken back.
 	 */
 	int (*apply)(void *ctx, const struct memslot_txn *t,
 		struct memslot_error *err);
@@ -532,6 +534,11 @@ struct memslot_participant_ops {
 	 * the new slots up to date. Cannot fail.
 	 */
 	void (*adopt)(void *ctx, const struct memslot_txn *t);
+	/*
+	 * Readers see the new set from now on, and nobody has been told yet:
+	 * for backends that have held up CPUs, or others, until this point.
+	 */
+	void (*published)(void *ctx, const struct memslot_txn *t);
 	void (*committed)(void *ctx, const struct memslot_txn *t);
 	/*
 	 * The transaction failed after slots had been invalid. The old set
@@ -548,18 +555,25 @@ struct memslot_participant_ops {
 	void (*protect)(
 		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
 	/*
-	 * Tracking of these pages, all of which have slots, has begun: as
-	 * `protect`, for a participant that may have to refuse. A negative
-	 * errno and a sentence in err (never NULL); nothing has changed then.
-	 * When pages are tracked no more, nobody is told.
+	 * Nor are these part of a transaction. Pages of the range have become
+	 * tracked: from the return of `track` on no CPU writes a tracked page
+	 * of the range unseen. May refuse, changing nothing, with a negative
+	 * errno and a sentence in err (never NULL); only for backends to which
+	 * `protect` is not enough. `untrack`: pages of the range are tracked no
+	 * more; what fails leaves them protected for nothing. Which pages are
+	 * tracked is to be looked up when these are called. Threads as for
+	 * `protect`; also while a transaction runs. -ENOTRECOVERABLE from
+	 * either breaks the machine.
 	 */
 	int (*track)(void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages,
 		struct memslot_error *err);
+	int (*untrack)(
+		void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages);
 	/*
-	 * The log of these pages, of one slot, is about to be harvested: mark
-	 * with memslot_mark_dirty() what was written and is not marked yet.
-	 * A negative errno and a sentence in err: nothing is harvested. With
-	 * the transaction lock held.
+	 * Somebody asks for the dirty log of these pages: mark what CPUs have
+	 * written and not marked yet, in such a way that what they write from
+	 * now on is found by the next call. May fail: what it has marked
+	 * stays marked. With the transaction lock held.
 	 */
 	int (*sync_dirty)(void *ctx, unsigned space, gfn_t gfn,
 		uint64_t size_pages, struct memslot_error *err);
@@ -597,13 +611,17 @@ int memslots_quit(struct memslots *ms, struct memslot_participant *p);
  */
 void memslots_protect(
 	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages);
+
 /*
- * The same for pages whose tracking begins: `track`, and `protect`, of every
- * participant. What the first that refuses returns; those before it may have
- * withdrawn permissions, which costs time only.
+ * Call every participant's `track`, or `untrack`; by the tracker, after it has
+ * counted. If one refuses, those before it are told so once the caller
+ * has taken back its counts and called memslots_untrack().
  */
 int memslots_track(struct memslots *ms, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err);
+/* 0, or -EIO: the machine is broken. */
+int memslots_untrack(
+	struct memslots *ms, unsigned space, gfn_t gfn, uint64_t size_pages);
 
 /*
  * Have the pages ready before the guest touches them (size 0: to the end of
@@ -657,8 +675,7 @@ bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn);
  * Outside a read section, not from a callback (-EDEADLK). Waits for a running
  * transaction. Errors: -EINVAL no such id or space, or the pages are not in
  * the slot; -ENOENT no such slot; -ENXIO the slot is not dirty-logged;
- * -ENOMEM: the log is untouched; what a participant's sync_dirty returned.
- * `size_pages` 0: to the end of the slot.
+ * -ENOMEM, or what a backend's sync_dirty returned: nothing is lost. `size_pages` 0: to the end of the slot.
  */
 int memslot_harvest_range(struct memslots *ms, unsigned space, unsigned id,
 	uint64_t first_page, uint64_t size_pages, struct memslot_harvest **out,

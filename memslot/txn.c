@@ -158,6 +158,9 @@ static int do_swap_in(struct memslot_txn *t)
 			meta_mark_all_dirty(t->changes[i].to);
 	atomic_store(&ms->set, t->set);
 	atomic_store(&ms->generation, t->set->generation);
+	for (struct memslot_participant *p = ms->participants; p; p = p->next)
+		if (p->ops->published)
+			p->ops->published(p->ctx, t);
 	if (t->swapped_out)
 		window_close(t);
 	return 0;
@@ -237,10 +240,7 @@ static int break_machine(struct memslot_txn *t)
 {
 	struct memslots *ms = t->ms;
 
-	atomic_store(&ms->broken, true);
-	for (struct memslot_participant *p = ms->participants; p; p = p->next)
-		if (p->ops->broken)
-			p->ops->broken(p->ctx);
+	ms_break(ms);
 	if (t->swapped_out)
 		window_close(t);
 	return memslot_fail(t->err, -EIO,
@@ -252,7 +252,7 @@ static int unwind(struct memslot_txn *t, int code)
 {
 	struct memslots *ms = t->ms;
 
-	if (undo_backwards(t, ms->participants))
+	if (code == -ENOTRECOVERABLE || undo_backwards(t, ms->participants))
 		return break_machine(t);
 	cancel_backwards(t, ms->participants);
 	if (!t->swapped_out)

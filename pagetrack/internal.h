@@ -74,6 +74,8 @@ struct pagetrack {
 	const struct memslot_txn *txn;
 	/* its new layout has been adopted: counts live there from now on */
 	bool adopted;
+	_Atomic(uint32_t) sealed;  /* 1: adds and removes wait for it to be 0 */
+	_Atomic(uint64_t) version; /* of the set of tracked pages */
 };
 
 static inline void pt_lock(struct pagetrack *pt)
@@ -84,6 +86,17 @@ static inline void pt_lock(struct pagetrack *pt)
 static inline void pt_unlock(struct pagetrack *pt)
 {
 	memslot_unlock(&pt->lock, pt->pf);
+}
+
+/* To change the set of pages: once no backend relies on it. */
+static inline void pt_lock_pages(struct pagetrack *pt)
+{
+	pt_lock(pt);
+	while (atomic_load(&pt->sealed)) {
+		pt_unlock(pt);
+		pt->pf->wait(pt->pf->ctx, &pt->sealed, 1);
+		pt_lock(pt);
+	}
 }
 
 /* ---- pages.c ------------------------------------------------------------ */

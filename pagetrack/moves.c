@@ -111,10 +111,18 @@ static int prepare_change(struct pagetrack *pt, const struct memslot_txn *t,
 	return r;
 }
 
+static void unseal(struct pagetrack *pt)
+{
+	atomic_store(&pt->sealed, 0);
+	pt->pf->wake(pt->pf->ctx, &pt->sealed);
+}
+
 static void end_transaction(struct pagetrack *pt)
 {
 	pt->txn = NULL;
 	pt->adopted = false;
+	if (atomic_load(&pt->sealed))
+		unseal(pt);
 }
 
 /* Nodes that heard `prepare` hear `cancel`, last first. Under the lock. */
@@ -256,6 +264,51 @@ static void track_adopt(void *ctx, const struct memslot_txn *t)
 		pages_insert(&p->node->table, p);
 	}
 	pt->adopted = true;
+	if (atomic_load(&pt->sealed))
+		unseal(pt);
+	pt_unlock(pt);
+}
+
+/* ---- what will be tracked ----------------------------------------------------- */
+
+void pagetrack_txn_seal(struct pagetrack *pt)
+{
+	pt_lock(pt);
+	atomic_store(&pt->sealed, 1);
+	pt_unlock(pt);
+}
+
+static void name_page(struct pagetrack *pt, const struct memslot_txn *t,
+	const struct memslot_change *c, gfn_t gfn,
+	void (*page)(void *ctx, unsigned space, gfn_t gfn), void *ctx)
+{
+	for (struct pagetrack_node *n = pt->nodes; n; n = n->next) {
+		gfn_t at = gfn;
+		const struct memslot *to;
+
+		if (!pages_find(&n->table, c->from->space, gfn))
+			continue;
+		to = destination(n, t, c, &at);
+		if (to)
+			page(ctx, to->space, at);
+	}
+}
+
+void pagetrack_txn_pages(struct pagetrack *pt, const struct memslot_txn *t,
+	void (*page)(void *ctx, unsigned space, gfn_t gfn), void *ctx)
+{
+	const struct memslot_change *c;
+	size_t count;
+
+	pt_lock(pt);
+	c = memslot_txn_changes(t, &count);
+	for (; count; c++, count--) {
+		if (!relocates(c))
+			continue;
+		for (gfn_t gfn = c->from->base_gfn;
+			memslot_next_tracked(c->from, &gfn); gfn++)
+			name_page(pt, t, c, gfn, page, ctx);
+	}
 	pt_unlock(pt);
 }
 

@@ -172,12 +172,14 @@ int pagetrack_register(struct pagetrack *pt, const struct pagetrack_ops *ops,
 void pagetrack_unregister(struct pagetrack_node *node)
 {
 	struct pagetrack *pt;
+	bool tracked;
 	uint32_t seen;
 
 	if (!node)
 		return;
 	pt = node->pt;
-	pt_lock(pt);
+	pt_lock_pages(pt);
+	tracked = node->table.pages != 0;
 	node_forget_pages(node);
 	node->dead = true;
 	if (node->wants_old)
@@ -197,4 +199,8 @@ void pagetrack_unregister(struct pagetrack_node *node)
 	else
 		node_free(node);
 	pt_unlock(pt);
+	for (unsigned space = 0; tracked && space < memslots_spaces(pt->ms);
+		space++)
+		(void)memslots_untrack(pt->ms, space, 0,
+			MEMSLOT_GPA_LIMIT >> MEMSLOT_PAGE_SHIFT);
 }

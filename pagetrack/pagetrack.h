@@ -150,13 +150,16 @@ void pagetrack_unregister(struct pagetrack_node *node);
  *   -EOVERFLOW  65535 counts on one page
  *   -ENOSPC     the CPUs' backend cannot protect so many separate pages
  *   -ENOMEM
+ *   -EPERM      the kernel under the CPUs writes a page of the range itself
+ *   any         what else a backend's track() returned
  */
 int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err);
 
 /*
  * Undo one add per page. All or nothing. -EINVAL as above; -ENOENT: a page
- * of the range is not tracked by this node.
+ * of the range is not tracked by this node; -EIO: the pages are released, but
+ * a backend failed beyond repair and the machine must stop.
  */
 int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err);
@@ -164,6 +167,24 @@ int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 /* Does this node track the page? How many pages does it track? Any thread. */
 bool pagetrack_tracks(struct pagetrack_node *node, unsigned space, gfn_t gfn);
 uint64_t pagetrack_size_pages(struct pagetrack_node *node);
+
+/*
+ * For backends whose mappings depend on what is tracked, in a transaction:
+ * call `page` for each page that will be tracked, if `t` commits, in a slot
+ * that comes to another place or changes its shape. (Slots of which only the
+ * flags change keep their counts: memslot_next_tracked().) `page` must not
+ * call the tracker. Pages may be named twice.
+ */
+void pagetrack_txn_pages(struct pagetrack *pt, const struct memslot_txn *t,
+	void (*page)(void *ctx, unsigned space, gfn_t gfn), void *ctx);
+/*
+ * From `apply` until the transaction's new layout is adopted, or it has
+ * failed, adding and removing pages waits: what pagetrack_txn_pages() says
+ * stays true. In this time nothing but callbacks of backends runs.
+ */
+void pagetrack_txn_seal(struct pagetrack *pt);
+/* Changes whenever the set of tracked pages does. Any thread. */
+uint64_t pagetrack_version(const struct pagetrack *pt);
 
 /* ---- hearing less, hearing more -------------------------------------------- */
 

@@ -77,6 +77,7 @@ static int first_add(struct pagetrack_node *node, const struct memslot *slot,
 	p->gfn = gfn;
 	p->count = 1;
 	pages_insert(&node->table, p);
+	atomic_fetch_add(&pt->version, 1);
 	return 0;
 }
 
@@ -114,6 +115,7 @@ static void forget_one(struct pagetrack_node *node, struct tracked_page *p)
 	if (slot)
 		memslot_track_down(slot, p->gfn);
 	slot_put(node->pt);
+	atomic_fetch_add(&node->pt->version, 1);
 	page_free(node->pt->pf, p);
 }
 
@@ -160,30 +162,15 @@ static int check_range(const struct pagetrack *pt, unsigned space, gfn_t gfn,
 	return 0;
 }
 
-/*
- * CPUs cannot be made to tell. A transaction may have moved the pages in the
- * meantime, or a callback removed them: then they are not here any more.
- */
-static void take_back(struct pagetrack_node *node, unsigned space, gfn_t gfn,
-	uint64_t size_pages)
-{
-	pt_lock(node->pt);
-	while (size_pages--)
-		if (pages_find(&node->table, space, gfn + size_pages))
-			remove_one(node, space, gfn + size_pages);
-	pt_unlock(node->pt);
-}
-
-int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+/* Count the pages, all or none. */
+static int add_pages(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	uint64_t size_pages, struct memslot_error *err)
 {
 	struct pagetrack *pt = node->pt;
 	uint64_t done = 0;
-	int r = check_range(pt, space, gfn, size_pages, err);
+	int r = 0;
 
-	if (r)
-		return r;
-	pt_lock(pt);
+	pt_lock_pages(pt);
 	if (node->dead)
 		r = memslot_fail(err, -EINVAL,
 			"node \"%s\" is not registered any more",
@@ -196,11 +183,39 @@ int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	while (r && done)
 		remove_one(node, space, gfn + --done);
 	pt_unlock(pt);
-	if (!r) {
-		r = memslots_track(pt->ms, space, gfn, size_pages, err);
-		if (r)
-			take_back(node, space, gfn, size_pages);
-	}
+	return r;
+}
+
+/*
+ * A backend would not have it. The pages may have gone, with a transaction
+ * or with their node, since they were counted.
+ */
+static void take_back(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+	uint64_t size_pages)
+{
+	struct pagetrack *pt = node->pt;
+
+	pt_lock_pages(pt);
+	for (uint64_t i = 0; i < size_pages; i++)
+		if (pages_find(&node->table, space, gfn + i))
+			remove_one(node, space, gfn + i);
+	pt_unlock(pt);
+	(void)memslots_untrack(pt->ms, space, gfn, size_pages);
+}
+
+int pagetrack_add(struct pagetrack_node *node, unsigned space, gfn_t gfn,
+	uint64_t size_pages, struct memslot_error *err)
+{
+	struct pagetrack *pt = node->pt;
+	int r = check_range(pt, space, gfn, size_pages, err);
+
+	if (!r)
+		r = add_pages(node, space, gfn, size_pages, err);
+	if (r)
+		return r;
+	r = memslots_track(pt->ms, space, gfn, size_pages, err);
+	if (r)
+		take_back(node, space, gfn, size_pages);
 	return r;
 }
 
@@ -212,7 +227,7 @@ int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 
 	if (r)
 		return r;
-	pt_lock(pt);
+	pt_lock_pages(pt);
 	for (uint64_t i = 0; !r && i < size_pages; i++)
 		if (!pages_find(&node->table, space, gfn + i))
 			r = memslot_fail(err, -ENOENT,
@@ -222,7 +237,16 @@ int pagetrack_remove(struct pagetrack_node *node, unsigned space, gfn_t gfn,
 	for (uint64_t i = 0; !r && i < size_pages; i++)
 		remove_one(node, space, gfn + i);
 	pt_unlock(pt);
+	if (!r && memslots_untrack(pt->ms, space, gfn, size_pages))
+		r = memslot_fail(err, -EIO,
+			"the pages are released, and the machine is broken: "
+			"a backend could not undo what it had begun");
 	return r;
+}
+
+uint64_t pagetrack_version(const struct pagetrack *pt)
+{
+	return atomic_load(&pt->version);
 }
 
 bool pagetrack_tracks(struct pagetrack_node *node, unsigned space, gfn_t gfn)

@@ -162,6 +162,7 @@ void kbed_make(struct kbed *b)
 		.start = {.mode = KVM_MODE_LONG,
 			.rip = TOY_CODE,
 			.cr3 = TOY_CR3},
+		.dirty_ring = b->dirty_ring,
 	};
 
 	close(raw_open());

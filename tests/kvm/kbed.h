@@ -30,6 +30,7 @@ struct kbed {
 	struct memslot_error err;
 	uint8_t *low;
 	unsigned cpus, ring;
+	unsigned dirty_ring; /* of the VM; the test may set it */
 
 	pthread_t runner;
 	pthread_mutex_t lock; /* the rest */

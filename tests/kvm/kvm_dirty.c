@@ -2,7 +2,7 @@
 /*
  * kvm_dirty.c - the dirty log against a reference
  *
- *	kvm_dirty [ROUNDS [SEED]]
+ *	kvm_dirty [ROUNDS [SEED [RING]]]    SEED 0: another each time
  *
  * In each round the guest writes a random set of pages of two slots, which
  * both vCPUs share, while the map is changed: slots move, are split and
@@ -12,7 +12,7 @@
  *
  * Then the guest writes without a pause while pages are harvested and copied
  * over and over, as if the machine were migrated: at the end the copy must be
- * the memory.
+ * the memory. RING: the kernel notes pages in rings of so many entries.
  */
 #include "tests/kvm/hammer.h"
 #include "tests/kvm/kbed.h"
@@ -299,7 +299,18 @@ static void migrate(struct dirty *d, unsigned passes)
 
 static const struct pagetrack_ops node_ops = {.name = "dirty"};
 
-static void start(struct dirty *d, uint64_t seed)
+static void need_ring(unsigned entries)
+{
+	struct kvm_facts facts;
+
+	if (entries && kvm_check(&facts, NULL) == 0 &&
+		facts.ring_entries < entries) {
+		printf("SKIP: no dirty ring of %u entries\n", entries);
+		exit(77);
+	}
+}
+
+static void start(struct dirty *d, uint64_t seed, unsigned ring)
 {
 	struct memslot_config c = {
 		.id = LOWER,
@@ -319,6 +330,8 @@ static void start(struct dirty *d, uint64_t seed)
 		&d->b, write_list, (size_t)(write_list_end - write_list));
 	d->hammer_at = d->write_at + 128;
 	memcpy(d->b.low + d->hammer_at, hammer, (size_t)(hammer_end - hammer));
+	d->b.dirty_ring = ring;
+	need_ring(ring);
 	kbed_run(&d->b);
 	CHECK_EQ(pagetrack_register(d->b.track, &node_ops, d, PAGETRACK_FOLLOW,
 			 &d->node, &d->b.err),
@@ -328,13 +341,14 @@ static void start(struct dirty *d, uint64_t seed)
 int main(int argc, char **argv)
 {
 	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 2000;
-	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : raw_now_ns();
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
 	struct dirty d;
 	unsigned long n = 0;
 
+	seed = seed ? seed : raw_now_ns();
 	printf("seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
-	start(&d, seed);
+	start(&d, seed, argc > 3 ? (unsigned)atoi(argv[3]) : 0);
 	while (n < rounds && round_of(&d))
 		n++;
 	if (n < rounds)

@@ -25,6 +25,9 @@ LIBRARIES = ("memslot", "pagetrack")
 EXCEPTIONS = {
     ("memslot/memslot.c", "memslots_create"):
         "creates the map: there is nothing yet that a plan is attached to",
+    ("memslot/memslot.c", "memslots_untrack"):
+        "what fails leaves pages protected for nothing; the points of "
+        "vmm/kvm let it fail",
     ("pagetrack/node.c", "pagetrack_create"):
         "creates the tracker, outside any transaction, in one allocation; "
         "the tests let the platform fail",

@@ -134,8 +134,24 @@ static int apply_refuses(
 	return -EAGAIN;
 }
 
+static int pages_ok(void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages,
+	struct memslot_error *err)
+{
+	(void)ctx;
+	(void)space;
+	(void)gfn;
+	(void)size_pages;
+	(void)err;
+	return 0;
+}
+
 static const struct memslot_participant_ops backend = {
-	.name = "backend", .apply = apply_ok, .undo = undo_ok};
+	.name = "backend",
+	.apply = apply_ok,
+	.undo = undo_ok,
+	.track = pages_ok,
+	.sync_dirty = pages_ok,
+};
 static const struct memslot_participant_ops refuser = {
 	.name = "refuser", .apply = apply_refuses};
 
@@ -187,6 +203,8 @@ static int everything(struct bed *b)
 	s = memslot_by_id(&b->r, 0, 1);
 	r = memslot_track_reserve(b->ms, s, &b->err);
 	memslot_leave(&b->r);
+	if (!r)
+		r = memslots_track(b->ms, 0, 0x1000, 1, &b->err);
 	if (r)
 		return r;
 	/* the way back: the second backend refuses */

@@ -1,111 +1,123 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * einval.c - which rule was broken
+ * einval.c - which rule it was
  *
- * The kernel says EINVAL or EEXIST for a dozen reasons and names none. Each
- * documented rule (api.rst 4.35, and the checks at the head of the kernel's
- * kvm_set_memory_region()) is checked here again, against the books.
+ * The kernel says EINVAL for a dozen reasons and EEXIST for one. Each
+ * documented rule is checked here again (api.rst 4.35, in the order in which
+ * kvm_set_memory_region() looks at them) and the one that was broken named.
  */
-#include "vmm/kvm/internal.h"
+#include "vmm/kvm/slots.h"
 
-static const char *const step_name[] = {
+#include <cpuid.h>
+
+#define USER_END ((uint64_t)1 << 47) /* of addresses, with 4-level paging */
+
+static const char *const doing[] = {
+	[STEP_CREATE] = "create",
 	[STEP_DELETE] = "delete",
 	[STEP_MOVE] = "move",
-	[STEP_FLAGS] = "change logging of",
-	[STEP_CREATE] = "create",
+	[STEP_FLAGS] = "change the flags of",
 };
 
-#define STEP_FMT "KVM refused to %s kernel slot %u at [%#llx, %#llx): "
-#define STEP_ARGS(s, p)                                                     \
-	step_name[(s)->kind], (s)->id, (ull)(p)->gfn << MEMSLOT_PAGE_SHIFT, \
-		(ull)((p)->gfn + (p)->pages) << MEMSLOT_PAGE_SHIFT
-
-/* A kernel slot in the books, not this one, that overlaps the piece. */
-static const struct kslot *overlapped(
-	const struct kvm *k, unsigned id, const struct piece *p)
+static unsigned physical_bits(void)
 {
-	for (unsigned n = 0; n < MEMSLOT_IDS_MAX; n++) {
-		const struct layout *l = &k->layout[n];
-		unsigned i = layout_find(l, p->gfn);
+	unsigned a, b, c, d;
 
-		if (i < l->count && l->slot[i].id != id &&
-			l->slot[i].piece.gfn < p->gfn + p->pages)
-			return &l->slot[i];
+	return __get_cpuid(0x80000008, &a, &b, &c, &d) ? a & 0xff : 36;
+}
+
+/* One of our own that is in the way; NULL: it is somebody else's. */
+static const struct piece *in_the_way(const struct kvm *k, const struct step *s)
+{
+	for (uint32_t id = 0; id < k->facts.slots_max; id++) {
+		const struct piece *p = &k->live[id];
+
+		if (p->pages && id != s->id &&
+			p->gfn < s->to.gfn + s->to.pages &&
+			s->to.gfn < p->gfn + p->pages)
+			return p;
 	}
 	return NULL;
 }
 
-static int explain_eexist(struct kvm *k, const struct step *s,
-	const struct piece *p, struct memslot_error *err)
+static void explain_overlap(
+	const struct kvm *k, const struct step *s, struct memslot_error *err)
 {
-	const struct kslot *other = overlapped(k, s->id, p);
+	const struct piece *p = in_the_way(k, s);
 
-	if (!other)
-		return memslot_fail(err, -EEXIST,
-			STEP_FMT "it overlaps a kernel slot that somebody "
-				 "else has made in this VM",
-			STEP_ARGS(s, p));
-	return memslot_fail(err, -EEXIST,
-		STEP_FMT "it overlaps kernel slot %u at [%#llx, %#llx)",
-		STEP_ARGS(s, p), other->id,
-		(ull)other->piece.gfn << MEMSLOT_PAGE_SHIFT,
-		(ull)(other->piece.gfn + other->piece.pages)
-			<< MEMSLOT_PAGE_SHIFT);
+	if (p)
+		memslot_fail(err, -EEXIST,
+			"KVM: kernel slot of pages [%#llx,%#llx) overlaps one "
+			"of [%#llx,%#llx)",
+			(ull)s->to.gfn, (ull)(s->to.gfn + s->to.pages),
+			(ull)p->gfn, (ull)(p->gfn + p->pages));
+	else
+		memslot_fail(err, -EEXIST,
+			"KVM: pages [%#llx,%#llx) overlap a kernel slot that "
+			"this program did not create",
+			(ull)s->to.gfn, (ull)(s->to.gfn + s->to.pages));
 }
 
-static int explain_einval(struct kvm *k, const struct step *s,
-	const struct piece *p, struct memslot_error *err)
-{
-	if (s->id >= k->facts.slots_max)
-		return memslot_fail(err, -EINVAL, STEP_FMT "ids end at %u",
-			STEP_ARGS(s, p), k->facts.slots_max);
-	if ((uintptr_t)p->host & MEMSLOT_PAGE_MASK)
-		return memslot_fail(err, -EINVAL,
-			STEP_FMT "host address %p is not page aligned",
-			STEP_ARGS(s, p), (void *)p->host);
-	if ((uintptr_t)p->host >> 47)
-		return memslot_fail(err, -EINVAL,
-			STEP_FMT "host address %p is not this process's",
-			STEP_ARGS(s, p), (void *)p->host);
-	if (p->pages > MEMSLOT_PAGES_MAX)
-		return memslot_fail(err, -EINVAL,
-			STEP_FMT "a slot has at most %llu pages",
-			STEP_ARGS(s, p), (ull)MEMSLOT_PAGES_MAX);
-	if (k->config.irqchip &&
-		p->gfn << MEMSLOT_PAGE_SHIFT < KVM_PRIVATE_END &&
-		(p->gfn + p->pages) << MEMSLOT_PAGE_SHIFT > KVM_PRIVATE_BASE)
-		return memslot_fail(err, -EINVAL,
-			STEP_FMT "[%#llx, %#llx) is the kernel's own",
-			STEP_ARGS(s, p), (ull)KVM_PRIVATE_BASE,
-			(ull)KVM_PRIVATE_END);
-	if (s->kind == STEP_MOVE)
-		return memslot_fail(err, -EINVAL,
-			STEP_FMT "the address is above what this processor "
-				 "has, or a device of the kernel's (KVMGT) "
-				 "tracks this VM",
-			STEP_ARGS(s, p));
-	return memslot_fail(err, -EINVAL,
-		STEP_FMT "the address is above what this processor has, or "
-			 "somebody else uses this kernel slot",
-		STEP_ARGS(s, p));
-}
-
-int einval_explain(struct kvm *k, const struct step *s, int code,
-	struct memslot_error *err)
+/* False: no rule that we know of. */
+static bool explain_range(const struct step *s, struct memslot_error *err)
 {
 	const struct piece *p = s->kind == STEP_DELETE ? &s->from : &s->to;
+	uint64_t size = p->pages << MEMSLOT_PAGE_SHIFT;
+	uint64_t host = (uintptr_t)p->host;
+	unsigned bits = physical_bits();
 
-	switch (code) {
-	case -EEXIST:
-		return explain_eexist(k, s, p, err);
-	case -EINVAL:
-		return explain_einval(k, s, p, err);
-	case -ENOMEM:
-		return memslot_fail(err, code,
-			STEP_FMT "the kernel has no memory for it",
-			STEP_ARGS(s, p));
-	default:
-		return memslot_fail(
-			err, code, STEP_FMT "error %d", STEP_ARGS(s, p), code);
-	}
+	if (host % MEMSLOT_PAGE_SIZE)
+		memslot_fail(err, -EINVAL,
+			"KVM: host address %#llx is no multiple of 4096",
+			(ull)host);
+	else if (host + size < host || host + size > USER_END)
+		memslot_fail(err, -EINVAL,
+			"KVM: host memory [%#llx,%#llx) is not below %#llx, "
+			"where a program's addresses end",
+			(ull)host, (ull)(host + size), (ull)USER_END);
+	else if (p->pages > MEMSLOT_PAGES_MAX)
+		memslot_fail(err, -EINVAL,
+			"KVM: %llu pages are more than a kernel slot's %llu",
+			(ull)p->pages, (ull)MEMSLOT_PAGES_MAX);
+	else if (bits < 52 &&
+		 (p->gfn + p->pages - 1) >> (bits - MEMSLOT_PAGE_SHIFT))
+		memslot_fail(err, -EINVAL,
+			"KVM: page %#llx is beyond the %u bits of this "
+			"processor's physical addresses",
+			(ull)(p->gfn + p->pages - 1), bits);
+	else
+		return false;
+	return true;
+}
+
+static void explain_inval(const struct step *s, struct memslot_error *err)
+{
+	if (explain_range(s, err))
+		return;
+	memslot_fail(err, -EINVAL,
+		"KVM: kernel slot %u cannot be used for pages [%#llx,%#llx): "
+		"it belongs to something that this program did not create, or "
+		"is gone",
+		s->id, (ull)s->to.gfn, (ull)(s->to.gfn + s->to.pages));
+}
+
+void explain(const struct kvm *k, const struct step *s, int code,
+	struct memslot_error *err)
+{
+	if (!s)
+		memslot_fail(err, code,
+			"KVM: the kernel does not hand out its dirty log (%d)",
+			code);
+	else if (code == -EEXIST)
+		explain_overlap(k, s, err);
+	else if (code == -EINVAL)
+		explain_inval(s, err);
+	else
+		memslot_fail(err, code,
+			"KVM: the kernel would not %s a slot of %llu pages at "
+			"page %#llx (%d)",
+			doing[s->kind],
+			(ull)(s->kind == STEP_DELETE ? s->from : s->to).pages,
+			(ull)(s->kind == STEP_DELETE ? s->from : s->to).gfn,
+			code);
 }

@@ -84,9 +84,9 @@ static bool look(struct vcpu *v, gfn_t gfn, bool *readonly, bool *tracked)
 
 /*
  * A store of the guest's, performed here: a tracked page's kernel slot is
- * read-only. In a slot that is read-only to the guest it is dropped. A page
- * that nobody tracks any more is made writable: arm.c leaves that to us, and
- * if it fails the next store comes here too.
+ * read-only. In a slot that is read-only to the guest it is dropped. What is
+ * left is a store that the kernel began before its page's tracking ended, or
+ * a page that could not be made writable when it did.
  */
 static void memory_write(
 	struct vcpu *v, gpa_t gpa, unsigned len, bool readonly, bool tracked)
@@ -101,12 +101,10 @@ static void memory_write(
 	/* Looks again; whatever is there then is right. */
 	(void)pagetrack_guest_write(c->track, &v->reader, c->space, gpa,
 		v->run->mmio.data, len, cpu);
-	if (tracked) {
+	if (tracked)
 		v->stats.tracked_writes++;
-		return;
-	}
-	v->stats.memory_exits++;
-	(void)arm_range(v->kvm, gpa >> MEMSLOT_PAGE_SHIFT, 1, NULL);
+	else
+		v->stats.memory_exits++;
 }
 
 void exit_mmio(struct vcpu *v)

@@ -88,17 +88,19 @@ static int too_old(unsigned i, struct memslot_error *err)
 		u.release, needed[i].name, needed[i].what);
 }
 
-static unsigned ring_entries(int dev)
+static void ring(int dev, struct kvm_facts *f)
 {
-	int bytes = sys_extension(dev, KVM_CAP_DIRTY_LOG_RING);
+	int bytes = 0;
 
-#ifdef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-	if (bytes <= 0)
-		bytes = sys_extension(dev, KVM_CAP_DIRTY_LOG_RING_ACQ_REL);
-#endif
-	if (bytes <= 0)
-		return 0;
-	return (unsigned)bytes / sizeof(struct kvm_dirty_gfn);
+	f->ring_cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
+	bytes = sys_extension(dev, f->ring_cap);
+	if (bytes <= 0) {
+		f->ring_cap = KVM_CAP_DIRTY_LOG_RING;
+		bytes = sys_extension(dev, f->ring_cap);
+	}
+	if (bytes > 0)
+		f->ring_entries =
+			(unsigned)bytes / sizeof(struct kvm_dirty_gfn);
 }
 
 static void optional(int dev, struct kvm_facts *f)
@@ -115,7 +117,7 @@ static void optional(int dev, struct kvm_facts *f)
 		f->slots_max = 32;
 	f->manual_protect =
 		sys_extension(dev, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) > 0;
-	f->ring_entries = ring_entries(dev);
+	ring(dev, f);
 	f->precise_zap = sys_extension(dev, KVM_CAP_DISABLE_QUIRKS2) &
 			 KVM_X86_QUIRK_SLOT_ZAP_ALL;
 	f->step_alone = debug & KVM_GUESTDBG_BLOCKIRQ;

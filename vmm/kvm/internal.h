@@ -4,20 +4,21 @@
  *
  *   sys.c     every ioctl, behind a fault point
  *   facts.c   what the kernel at hand can do, how fast it is
- *   vm.c      create, destroy, run, stop; the slot manager's participant
+ *   vm.c      create, destroy, run, stop
  *   vcpu.c    a vCPU's thread and its loop
  *   pause.c   kicking vCPUs, and holding them all
  *   exits.c   accesses that the kernel hands over
  *   regs.c    how a vCPU starts, and its state as text
  *   cpuid.c   what the guest is told about its CPUs
- *   project.c logical slots and tracked pages -> kernel slots
- *   plan.c    the steps from some kernel slots to others
- *   layout.c  the books: which kernel slots each logical slot has
- *   apply.c   taking the steps, and taking them back
- *   change.c  the slot manager's participant
- *   arm.c     tracked pages become read-only
- *   dirty.c   what the kernel has logged goes into the slot manager's log
- *   einval.c  which rule was broken
+ *   project.c logical slots and tracked pages -> kernel slots (pure)
+ *   plan.c    from some kernel slots to others (pure)
+ *   slots.c   the kernel's slots, changed all or not at all
+ *   txn.c     the slot manager's participant
+ *   sync.c    pages are tracked, or no more
+ *   dirty.c   from the kernel's dirty log into the slot manager's
+ *   step.c    writes that the kernel's emulator cannot do
+ *   unseen.c  pages that the kernel writes itself
+ *   einval.c  which rule it was
  */
 #ifndef VMM_KVM_INTERNAL_H
 #define VMM_KVM_INTERNAL_H
@@ -32,7 +33,7 @@
 #include "memslot/fault.h"
 #include "vmm/kvm/compat.h"
 #include "vmm/kvm/kvm.h"
-#include "vmm/kvm/layout.h"
+#include "vmm/kvm/project.h"
 
 typedef unsigned long long ull; /* what %llx takes */
 
@@ -40,21 +41,8 @@ typedef unsigned long long ull; /* what %llx takes */
 
 /* ---- kernel slots ---------------------------------------------------------- */
 
-/* One logical slot in a transaction: what it had, what it will have. */
-struct changed {
-	unsigned id;
-	struct layout before, after;
-};
-
-/* What the running transaction does to kernel slots. */
-struct change {
-	struct changed *slot;
-	unsigned count;
-	struct kslot *wanted; /* of all of them, one after the other */
-	struct plan plan;
-	uint64_t arms; /* of struct kvm when the plan was made */
-	bool paused;
-};
+struct group;  /* of one logical slot: slots.h */
+struct change; /* of kernel slots: slots.h */
 
 /* ---- one vCPU ----------------------------------------------------------------- */
 
@@ -69,7 +57,9 @@ struct vcpu {
 	pthread_t thread;
 	sigset_t old_mask; /* of the thread, before it was ours */
 	struct memslot_reader reader;
-	struct kvm_stats stats; /* of this thread */
+	struct kvm_stats stats;     /* of this thread */
+	struct kvm_dirty_gfn *ring; /* or NULL; under slots_lock */
+	uint32_t ring_next;
 };
 
 /* ---- one VM -------------------------------------------------------------------- */
@@ -86,30 +76,31 @@ struct kvm {
 	struct vcpu vcpu[KVM_CPUS_MAX];
 
 	/* stopping */
-	_Atomic(int) stop; /* enum accel_stop, or STOP_NONE */
-	/* by the vCPU that set `stop`; read when all threads are joined */
-	struct vcpu *stopped_by;
-	struct memslot_error stop_error;
+	_Atomic(int) stop;               /* enum accel_stop, or STOP_NONE */
+	struct vcpu *stopped_by;         /* which did, or NULL; as stop_error */
+	struct memslot_error stop_error; /* under kick_lock, with `stop` */
 
 	/* pausing */
 	pthread_mutex_t kick_lock; /* `alive`; sleeping and waking */
 	pthread_cond_t left;       /* some vCPU is out of the guest */
 	pthread_cond_t resumed;
 	_Atomic(unsigned) paused; /* who wants the vCPUs out, 0: they may run */
+	struct vcpu *alone; /* may be in the guest all the same; kick_lock */
 
-	/*
-	 * Kernel slots. The lock is also held from `apply` to `adopt` of a
-	 * transaction, or to its `undo`.
-	 */
-	pthread_mutex_t change_lock;
-	/* of who holds it; the second where the first may be inside */
-	struct memslot_reader reader, log_reader;
-	struct layout *layout; /* of each logical id */
-	struct kernel_ids ids;
-	struct change change;
-	uint64_t arms; /* times the tracked pages have changed kernel slots */
-	/* the transaction whose layout is here but not yet published */
-	const struct memslot_txn *adopted;
+	/* kernel slots; all under slots_lock */
+	pthread_mutex_t slots_lock;
+	bool has_slots;     /* there are a lock and a reader */
+	struct piece *live; /* by kernel id; of 0 pages: there is none */
+	uint16_t *free_ids; /* a stack */
+	unsigned free_count;
+	struct group **group; /* by logical id; NULL: none */
+	uint64_t version;     /* of all this */
+	struct memslot_reader reader;
+	uint64_t bitmap[KVM_SLOT_PAGES / 64]; /* what was read last */
+
+	/* of the running transaction's thread */
+	struct change *change;
+	bool txn_locked, txn_paused;
 };
 
 static inline struct fault_plan *kvm_faults(const struct kvm *k)
@@ -127,14 +118,9 @@ static inline struct fault_plan *kvm_faults(const struct kvm *k)
 int sys_ioctl(struct fault_plan *faults, unsigned point, int injected, int fd,
 	unsigned long request, void *arg);
 int sys_extension(int fd, unsigned cap);
-/* One KVM_SET_USER_MEMORY_REGION (api.rst 4.35); pages 0 deletes. */
+/* One KVM_SET_USER_MEMORY_REGION; pages 0 deletes. */
 int sys_set_region(struct kvm *k, unsigned point, unsigned id,
 	const struct piece *p, uint64_t pages);
-
-/* ---- vm.c --------------------------------------------------------------------- */
-
-/* Stop the VM, with this as the error of its run. The first reason counts. */
-void vm_fail(struct kvm *k, const struct memslot_error *why);
 
 /* ---- facts.c ------------------------------------------------------------------- */
 
@@ -163,6 +149,9 @@ void pause_kick_all(struct kvm *k);
  */
 void pause_begin(struct kvm *k);
 void pause_end(struct kvm *k);
+/* The same, but this vCPU, of the calling thread, may go in. slots_lock. */
+void pause_begin_for(struct vcpu *v);
+void pause_end_for(struct vcpu *v);
 
 /* ---- vcpu.c --------------------------------------------------------------------- */
 
@@ -188,64 +177,36 @@ int regs_start(struct vcpu *v, const struct kvm_start *start,
 size_t regs_describe(struct vcpu *v, char *text, size_t size);
 int cpuid_set(struct vcpu *v, struct memslot_error *err);
 
-/* ---- apply.c ---------------------------------------------------------------------- */
+/* ---- slots.c, sync.c, txn.c: see slots.h ------------------------------------------ */
 
-/* With change_lock held. */
+int slots_init(struct kvm *k, struct memslot_error *err);
+void slots_fini(struct kvm *k);
 
-/* -ENOSPC: the plan needs more kernel slots than there are. */
-int apply_fits(
-	const struct kvm *k, const struct plan *p, struct memslot_error *err);
-/*
- * Take all steps, with new ids for what is created (also into wanted[]), or
- * none. An undo that fails is -EIO, and the VM has been stopped. Both with
- * the vCPUs held if plan_needs_pause() says so.
- */
-int apply_plan(struct kvm *k, struct plan *p, struct kslot *wanted,
-	struct memslot_error *err);
-/* Take a plan back that was applied. -EIO: the kernel refuses. */
-int apply_undo(struct kvm *k, const struct plan *p);
+/* ---- dirty.c; all with slots_lock held, but for the first and last ----------------- */
 
-/* ---- change.c --------------------------------------------------------------------- */
+int dirty_enable(struct kvm *k, struct memslot_error *err);
+/* Of a kernel slot that logs, pages [page, end). */
+int dirty_pull(struct kvm *k, uint32_t id, uint64_t page, uint64_t end);
+/* Of one logical slot, pages [gfn, end). */
+int dirty_sync(struct kvm *k, gfn_t gfn, gfn_t end);
+int dirty_ring_map(struct vcpu *v);
+void dirty_ring_unmap(struct vcpu *v);
+/* The vCPU's ring has no more room. */
+int dirty_ring_full(struct vcpu *v);
 
-extern const struct memslot_participant_ops change_ops;
-
-int change_init(struct kvm *k, struct memslot_error *err);
-void change_fini(struct kvm *k);
-/* Kernel slots for the map as it is. Before the first vCPU runs. */
-int change_first(struct kvm *k, struct memslot_error *err);
-
-/* ---- arm.c ------------------------------------------------------------------------- */
+/* ---- step.c ------------------------------------------------------------------------ */
 
 /*
- * Make the kernel slots of these pages agree with which of them are tracked.
- * Takes change_lock. -ENOSPC, -ENOMEM, what the kernel says: nothing changed.
+ * The kernel gave up at an instruction: let the vCPU execute it with all
+ * pages writable. True: it has come out of the guest again, for the reason in
+ * v->run; false: it has not, or the VM stops.
  */
-int arm_range(struct kvm *k, gfn_t gfn, uint64_t size_pages,
-	struct memslot_error *err);
-/* The same for pages of one slot, with change_lock held. */
-int arm_slot(struct kvm *k, const struct memslot *s, uint64_t first,
-	uint64_t size_pages, struct memslot_error *err);
-/* The tracked pages among [first, end) of a slot. -ENOMEM. */
-int arm_tracked(const struct memslot *s, uint64_t first, uint64_t end,
-	struct runs *out);
+bool step_over(struct vcpu *v);
 
-/* ---- dirty.c ------------------------------------------------------------------------ */
+/* ---- unseen.c ---------------------------------------------------------------------- */
 
-/*
- * Move the kernel's log of pages [first, end) of this kernel slot, which lie
- * in `s`, to the log of the slot manager, and protect them again. With
- * change_lock held. What the kernel says.
- */
-int dirty_sync_slot(struct kvm *k, const struct kslot *ks,
-	const struct memslot *s, uint64_t first, uint64_t end);
-/* The participant's sync_dirty. */
-int dirty_sync(void *ctx, unsigned space, gfn_t gfn, uint64_t size_pages,
-	struct memslot_error *err);
-
-/* ---- einval.c ------------------------------------------------------------------------ */
-
-/* A sentence for a step that the kernel refused with `code`. Returns code. */
-int einval_explain(struct kvm *k, const struct step *s, int code,
+/* With vCPUs paused. -EPERM: the kernel writes one of the pages itself. */
+int kernel_writes(struct kvm *k, gfn_t gfn, uint64_t size_pages,
 	struct memslot_error *err);
 
 #endif

@@ -50,6 +50,7 @@ struct kvm_facts {
 	unsigned vcpus_max;    /* KVM_CAP_MAX_VCPUS */
 	bool manual_protect;   /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	unsigned ring_entries; /* largest dirty ring, 0: none */
+	unsigned ring_cap;     /* the capability that it is */
 	bool precise_zap;      /* DELETE forgets one slot's mappings only */
 	bool step_alone;       /* single steps without interrupts */
 	bool prefault;         /* KVM_PRE_FAULT_MEMORY */
@@ -101,6 +102,11 @@ struct kvm_config {
 	 * (bare-metal guests of tests) HLT ends the run as a power-off.
 	 */
 	bool irqchip;
+	/*
+	 * 0: dirty pages are noted in the kernel's bitmaps. Otherwise in a
+	 * ring for each vCPU of so many entries, a power of two.
+	 */
+	unsigned dirty_ring;
 };
 
 /*
@@ -122,6 +128,7 @@ struct kvm_stats {
 	uint64_t mmio_exits;     /* and to addresses without memory */
 	uint64_t tracked_writes; /* writes to tracked pages */
 	uint64_t dropped_writes; /* writes to read-only slots */
+	uint64_t steps;          /* instructions stepped over: step.c */
 	/*
 	 * Exits for memory that is neither read-only nor tracked: an access
 	 * that the kernel began before its page's tracking ended, or
@@ -148,13 +155,14 @@ enum kvm_fault {
 	FAULT_KVM_VCPU,
 	FAULT_KVM_MAP,
 	FAULT_KVM_STATE,
-	FAULT_KVM_PLAN,
 	FAULT_KVM_CREATE,
 	FAULT_KVM_DELETE,
 	FAULT_KVM_MOVE,
 	FAULT_KVM_FLAGS,
 	FAULT_KVM_UNDO,
-	FAULT_KVM_LOG,
+	FAULT_KVM_PLAN,
+	FAULT_KVM_DIRTY,
+	FAULT_KVM_STEP,
 	FAULT_KVM_END, /* not a point */
 };
 extern const struct fault_point kvm_fault_points[];

@@ -154,7 +154,8 @@ void pause_kick_all(struct kvm *k)
 static bool any_in_guest(struct kvm *k)
 {
 	for (unsigned n = 0; n < k->cpus; n++)
-		if (atomic_load(&k->vcpu[n].in_guest))
+		if (&k->vcpu[n] != k->alone &&
+			atomic_load(&k->vcpu[n].in_guest))
 			return true;
 	return false;
 }
@@ -167,6 +168,22 @@ void pause_begin(struct kvm *k)
 	while (any_in_guest(k))
 		pthread_cond_wait(&k->left, &k->kick_lock);
 	pthread_mutex_unlock(&k->kick_lock);
+}
+
+void pause_begin_for(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->kvm->kick_lock);
+	v->kvm->alone = v;
+	pthread_mutex_unlock(&v->kvm->kick_lock);
+	pause_begin(v->kvm);
+}
+
+void pause_end_for(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->kvm->kick_lock);
+	v->kvm->alone = NULL;
+	pthread_mutex_unlock(&v->kvm->kick_lock);
+	pause_end(v->kvm);
 }
 
 void pause_end(struct kvm *k)

@@ -1,300 +1,353 @@
 /* SPDX-License-Identifier: MIT */
-#include "vmm/kvm/plan.h"
-
-#include "vmm/kvm/compat.h"
-
-#include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
-
 /*
- * Where the kernel slots of before and the pieces of after meet: both are
- * sorted by what may not change in a live kernel slot, and then by address.
+ * plan.c - from some kernel slots to others, with the fewest ioctls
+ *
+ * A new slot that is an old one at the same place costs nothing, or a change
+ * of flags. One with the memory of an old one that is not needed any more
+ * where it was is that one moved: one ioctl instead of two. What is left is
+ * deleted and created. (Size, memory and read-only cannot be changed: api.rst
+ * 4.35.)
+ *
+ * Everything is deleted first and created last. In between moves wait for
+ * each other's places to become free; where they wait in a ring, as when two
+ * slots change places, one of them is deleted and created again.
  */
-struct side {
-	const struct kslot *slot; /* of `old` */
-	struct kslot *want;       /* of `wanted` */
-	const struct piece *piece;
-	bool matched;
-};
+#include "vmm/kvm/project.h"
 
-struct draft {
-	struct side *old, *want;
-	unsigned olds, wants;
-	struct plan plan;
-	/* moves that are not in the plan yet, by where they come from */
-	struct step *move;
-	unsigned moves;
-};
+#include <stdlib.h>
 
-static int fixed_order(const struct piece *a, const struct piece *b)
+#define NO_MATE SIZE_MAX
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+struct plan *plan_new(size_t olds, size_t news)
 {
-	uint32_t ra = a->flags & KVM_MEM_READONLY;
-	uint32_t rb = b->flags & KVM_MEM_READONLY;
+	struct plan *p = calloc(1, sizeof(*p));
 
-	if (a->host != b->host)
-		return a->host < b->host ? -1 : 1;
-	if (a->pages != b->pages)
-		return a->pages < b->pages ? -1 : 1;
-	return (ra > rb) - (ra < rb);
-}
-
-static int side_order(const void *x, const void *y)
-{
-	const struct piece *a = ((const struct side *)x)->piece;
-	const struct piece *b = ((const struct side *)y)->piece;
-	int r = fixed_order(a, b);
-
-	return r ? r : (a->gfn > b->gfn) - (a->gfn < b->gfn);
-}
-
-static struct step *put(struct draft *d, enum step_kind kind, unsigned id,
-	const struct piece *from, const struct piece *to)
-{
-	struct step *s = &d->plan.step[d->plan.count++];
-
-	*s = (struct step){.kind = kind, .id = id};
-	if (from)
-		s->from = *from;
-	if (to)
-		s->to = *to;
-	return s;
-}
-
-/* ---- who becomes whom ------------------------------------------------------- */
-
-static void match(struct draft *d, struct side *old, struct side *want)
-{
-	old->matched = want->matched = true;
-	want->want->id = old->slot->id;
-	if (old->piece->gfn != want->piece->gfn)
-		d->move[d->moves++] = (struct step){.kind = STEP_MOVE,
-			.id = old->slot->id,
-			.from = *old->piece,
-			.to = *want->piece};
-}
-
-/* Those of the same memory: first who stays where it is, then the others. */
-static void match_group(struct draft *d, struct side *old, unsigned olds,
-	struct side *want, unsigned wants)
-{
-	for (unsigned i = 0, j = 0; i < olds && j < wants;) {
-		gfn_t a = old[i].piece->gfn, b = want[j].piece->gfn;
-
-		if (a == b)
-			match(d, &old[i], &want[j]);
-		i += a <= b;
-		j += b <= a;
-	}
-	for (unsigned i = 0, j = 0; i < olds && j < wants;) {
-		if (!old[i].matched && !want[j].matched)
-			match(d, &old[i], &want[j]);
-		i += old[i].matched;
-		j += j < wants && want[j].matched;
-	}
-}
-
-static unsigned group_end(const struct side *s, unsigned i, unsigned n)
-{
-	unsigned end = i + 1;
-
-	while (end < n && fixed_order(s[i].piece, s[end].piece) == 0)
-		end++;
-	return end;
-}
-
-static void match_all(struct draft *d)
-{
-	unsigned i = 0, j = 0;
-
-	while (i < d->olds && j < d->wants) {
-		int r = fixed_order(d->old[i].piece, d->want[j].piece);
-		unsigned i_end = group_end(d->old, i, d->olds);
-		unsigned j_end = group_end(d->want, j, d->wants);
-
-		if (r == 0)
-			match_group(d, &d->old[i], i_end - i, &d->want[j],
-				j_end - j);
-		i = r <= 0 ? i_end : i;
-		j = r >= 0 ? j_end : j;
-	}
-}
-
-/* ---- the order of moves ------------------------------------------------------- */
-
-static int from_order(const void *x, const void *y)
-{
-	const struct step *a = x, *b = y;
-
-	return (a->from.gfn > b->from.gfn) - (a->from.gfn < b->from.gfn);
-}
-
-/* Does somebody who has not moved yet stand where `m` wants to go? */
-static bool blocked(const struct draft *d, const struct step *m)
-{
-	gfn_t first = m->to.gfn, end = first + m->to.pages;
-	unsigned lo = 0, hi = d->moves;
-
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-		const struct piece *p = &d->move[mid].from;
-
-		if (p->gfn + p->pages <= first)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < d->moves && d->move[lo].from.gfn < end; lo++)
-		if (d->move[lo].kind == STEP_MOVE && &d->move[lo] != m)
-			return true;
-	return false;
-}
-
-/* STEP_CREATE marks a move that is done, or has become a delete. */
-static bool try_move(struct draft *d, struct step *m)
-{
-	if (m->kind != STEP_MOVE || blocked(d, m))
-		return false;
-	put(d, STEP_MOVE, m->id, &m->from, &m->to);
-	m->kind = STEP_CREATE;
-	return true;
-}
-
-/* Those that go down from the lowest on, those that go up from the highest. */
-static bool move_some(struct draft *d)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < d->moves; i++)
-		if (d->move[i].to.gfn < d->move[i].from.gfn)
-			any |= try_move(d, &d->move[i]);
-	for (unsigned i = d->moves; i-- > 0;)
-		if (d->move[i].to.gfn > d->move[i].from.gfn)
-			any |= try_move(d, &d->move[i]);
-	return any;
-}
-
-/* A circle: one of them steps out and comes back at the end. */
-static bool break_circle(struct draft *d)
-{
-	for (unsigned i = 0; i < d->moves; i++) {
-		struct step *m = &d->move[i];
-
-		if (m->kind != STEP_MOVE)
-			continue;
-		put(d, STEP_DELETE, m->id, &m->from, &m->to);
-		m->kind = STEP_DELETE;
-		return true;
-	}
-	return false;
-}
-
-static void order_moves(struct draft *d)
-{
-	qsort(d->move, d->moves, sizeof(*d->move), from_order);
-	do
-		while (move_some(d))
-			;
-	while (break_circle(d));
-}
-
-/* ---- the whole -------------------------------------------------------------------- */
-
-static void put_all(struct draft *d, const struct kslot *wanted)
-{
-	for (unsigned i = 0; i < d->olds; i++)
-		if (!d->old[i].matched)
-			put(d, STEP_DELETE, d->old[i].slot->id, d->old[i].piece,
-				NULL);
-	order_moves(d);
-	for (unsigned i = 0; i < d->moves; i++)
-		if (d->move[i].kind == STEP_DELETE)
-			put(d, STEP_CREATE, d->move[i].id, NULL,
-				&d->move[i].to);
-	for (unsigned j = 0; j < d->wants; j++)
-		if (!d->want[j].matched)
-			put(d, STEP_CREATE, PLAN_NO_ID, NULL, d->want[j].piece)
-				->want = (unsigned)(d->want[j].want - wanted);
-}
-
-/* Those that stay where they are and are to be logged, or no more. */
-static void put_flags(struct draft *d)
-{
-	unsigned i = 0;
-
-	for (unsigned j = 0; j < d->wants; j++) {
-		const struct kslot *want = d->want[j].want;
-
-		while (i < d->olds && side_order(&d->old[i], &d->want[j]) < 0)
-			i++;
-		if (d->want[j].matched && i < d->olds &&
-			d->old[i].slot->id == want->id &&
-			d->old[i].piece->gfn == want->piece.gfn &&
-			d->old[i].piece->flags != want->piece.flags)
-			put(d, STEP_FLAGS, want->id, d->old[i].piece,
-				&want->piece);
-	}
-}
-
-static int draft_init(struct draft *d, const struct kslot *old, unsigned olds,
-	struct kslot *wanted, unsigned news)
-{
-	d->old = calloc(olds + 1u, sizeof(*d->old));
-	d->want = calloc(news + 1u, sizeof(*d->want));
-	d->move = calloc(olds + 1u, sizeof(*d->move));
-	/* Each of before is deleted or changed, each of after created. */
-	d->plan.step = calloc((size_t)olds + news + 1, sizeof(*d->plan.step));
-	if (!d->old || !d->want || !d->move || !d->plan.step)
-		return -ENOMEM;
-	for (unsigned i = 0; i < olds; i++)
-		d->old[i] =
-			(struct side){.slot = &old[i], .piece = &old[i].piece};
-	for (unsigned j = 0; j < news; j++) {
-		wanted[j].id = PLAN_NO_ID;
-		d->want[j] = (struct side){
-			.want = &wanted[j], .piece = &wanted[j].piece};
-	}
-	d->olds = olds;
-	d->wants = news;
-	qsort(d->old, olds, sizeof(*d->old), side_order);
-	qsort(d->want, news, sizeof(*d->want), side_order);
-	return 0;
-}
-
-int plan_make(const struct kslot *old, unsigned olds, struct kslot *wanted,
-	unsigned news, struct plan *out)
-{
-	struct draft d = {0};
-	int r = draft_init(&d, old, olds, wanted, news);
-
-	if (!r) {
-		match_all(&d);
-		put_all(&d, wanted);
-		put_flags(&d);
-		*out = d.plan;
-	} else {
-		free(d.plan.step);
-	}
-	free(d.old);
-	free(d.want);
-	free(d.move);
-	return r;
+	if (!p)
+		return NULL;
+	p->olds = olds;
+	p->news = news;
+	/* calloc() may return NULL for 0 */
+	p->old = calloc(olds + 1, sizeof(*p->old));
+	p->mate = calloc(olds + 1, sizeof(*p->mate));
+	p->source = calloc(olds + 1, sizeof(*p->source));
+	p->pending = calloc(olds + 1, sizeof(*p->pending));
+	p->new = calloc(news + 1, sizeof(*p->new));
+	p->id = calloc(news + 1, sizeof(*p->id));
+	p->order = calloc(news + 1, sizeof(*p->order));
+	p->step = calloc(olds + news + 1, sizeof(*p->step));
+	if (p->old && p->mate && p->source && p->pending && p->new && p->id &&
+		p->order && p->step)
+		return p;
+	plan_free(p);
+	return NULL;
 }
 
 void plan_free(struct plan *p)
 {
+	if (!p)
+		return;
+	free(p->old);
+	free(p->mate);
+	free(p->source);
+	free(p->pending);
+	free(p->new);
+	free(p->id);
+	free(p->order);
 	free(p->step);
-	*p = (struct plan){NULL, 0};
+	free(p);
 }
 
-bool plan_needs_pause(const struct plan *p)
-{
-	const struct step *s = p->step;
+/* ---- who becomes whom ---------------------------------------------------------------- */
 
-	if (p->count != 1)
-		return p->count > 1;
-	/* Between its two places the kernel has none: */
-	return s->kind == STEP_MOVE && s->from.gfn < s->to.gfn + s->to.pages &&
-	       s->to.gfn < s->from.gfn + s->from.pages;
+static int compare(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* Equal for slots that one ioctl can turn into each other. */
+static int compare_memory(const struct piece *a, const struct piece *b)
+{
+	int r = compare((uintptr_t)a->host, (uintptr_t)b->host);
+
+	if (!r)
+		r = compare(a->pages, b->pages);
+	if (!r)
+		r = compare(
+			a->flags & PIECE_READONLY, b->flags & PIECE_READONLY);
+	return r;
+}
+
+static int compare_pieces(const struct piece *a, const struct piece *b)
+{
+	int r = compare_memory(a, b);
+
+	return r ? r : compare(a->gfn, b->gfn);
+}
+
+static int compare_old(const void *a, const void *b)
+{
+	return compare_pieces(&((const struct plan_old *)a)->p,
+		&((const struct plan_old *)b)->p);
+}
+
+static int compare_new(const void *a, const void *b, void *ctx)
+{
+	const struct piece *new = ctx;
+
+	return compare_pieces(
+		&new[*(const size_t *)a], &new[*(const size_t *)b]);
+}
+
+/* A heap sort: not all C libraries have qsort_r(), and a chain is no worse. */
+static void sift(size_t *a, size_t at, size_t count,
+	int (*cmp)(const void *, const void *, void *), void *ctx)
+{
+	for (;;) {
+		size_t child = 2 * at + 1, t = a[at];
+
+		if (child >= count)
+			return;
+		if (child + 1 < count && cmp(&a[child], &a[child + 1], ctx) < 0)
+			child++;
+		if (cmp(&a[at], &a[child], ctx) >= 0)
+			return;
+		a[at] = a[child];
+		a[child] = t;
+		at = child;
+	}
+}
+
+static void sort(size_t *a, size_t count,
+	int (*cmp)(const void *, const void *, void *), void *ctx)
+{
+	for (size_t i = count / 2; i > 0; i--)
+		sift(a, i - 1, count, cmp, ctx);
+	for (size_t left = count; left > 1; left--) {
+		size_t t = a[0];
+
+		a[0] = a[left - 1];
+		a[left - 1] = t;
+		sift(a, 0, left - 1, cmp, ctx);
+	}
+}
+
+static void marry(struct plan *p, size_t old, size_t new)
+{
+	p->mate[old] = new;
+	p->id[new] = p->old[old].id;
+}
+
+/* Both are sorted: walk along them, one memory after the other. */
+static void marry_in_place(struct plan *p)
+{
+	size_t o = 0, n = 0;
+
+	while (o < p->olds && n < p->news) {
+		size_t new = p->order[n];
+		int c = compare_pieces(&p->old[o].p, &p->new[new]);
+
+		if (c == 0)
+			marry(p, o, new);
+		o += c <= 0;
+		n += c >= 0;
+	}
+}
+
+static void marry_by_memory(struct plan *p)
+{
+	size_t o = 0, n = 0;
+
+	while (o < p->olds && n < p->news) {
+		size_t new = p->order[n];
+		int c;
+
+		if (p->mate[o] != NO_MATE) {
+			o++;
+			continue;
+		}
+		if (p->id[new] != PLAN_NO_ID) {
+			n++;
+			continue;
+		}
+		c = compare_memory(&p->old[o].p, &p->new[new]);
+		if (c == 0)
+			marry(p, o, new);
+		o += c <= 0;
+		n += c >= 0;
+	}
+}
+
+/* ---- steps --------------------------------------------------------------------------- */
+
+static void add_step(
+	struct plan *p, enum step_kind kind, size_t old, size_t new)
+{
+	struct step *s = &p->step[p->steps++];
+
+	s->kind = kind;
+	s->id = PLAN_NO_ID;
+	s->target = new;
+	if (kind != STEP_CREATE) {
+		s->from = p->old[old].p;
+		s->id = p->old[old].id;
+	}
+	if (kind != STEP_DELETE)
+		s->to = p->new[new];
+}
+
+static bool moves(const struct plan *p, size_t old)
+{
+	return p->mate[old] != NO_MATE &&
+	       p->old[old].p.gfn != p->new[p->mate[old]].gfn;
+}
+
+static int compare_source(const void *a, const void *b, void *ctx)
+{
+	const struct plan_old *old = ctx;
+
+	return compare(
+		old[*(const size_t *)a].p.gfn, old[*(const size_t *)b].p.gfn);
+}
+
+/* Is the place that `old` moves to taken by one that has yet to move? */
+static bool blocked(const struct plan *p, size_t old, size_t count)
+{
+	const struct piece *to = &p->new[p->mate[old]];
+	size_t low = 0, high = count;
+
+	/* the first that ends after `to` begins; they do not overlap */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct piece *from = &p->old[p->source[mid]].p;
+
+		if (from->gfn + from->pages <= to->gfn)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < count; low++) {
+		size_t other = p->source[low];
+
+		if (p->old[other].p.gfn >= to->gfn + to->pages)
+			return false;
+		if (other != old && p->pending[other])
+			return true;
+	}
+	return false;
+}
+
+/* One pass over the moves that wait, upwards or downwards; how many moved. */
+static size_t move_some(struct plan *p, size_t count, bool down)
+{
+	size_t moved = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t old = p->source[down ? count - 1 - i : i];
+
+		if (!p->pending[old] || blocked(p, old, count))
+			continue;
+		add_step(p, STEP_MOVE, old, p->mate[old]);
+		p->pending[old] = false;
+		moved++;
+	}
+	return moved;
+}
+
+/* A ring: the first of it makes room, and is created at the end. */
+static void break_ring(struct plan *p, size_t count)
+{
+	size_t i = 0, old;
+
+	while (i < count && !p->pending[p->source[i]])
+		i++;
+	old = p->source[i];
+	add_step(p, STEP_DELETE, old, 0);
+	p->pending[old] = false;
+	p->id[p->mate[old]] = PLAN_NO_ID;
+}
+
+/*
+ * Slots that move by their own size, one behind the other, wait for each
+ * other in one direction: going both ways in turn keeps that from being
+ * quadratic.
+ */
+static void add_moves(struct plan *p)
+{
+	size_t count = 0, left;
+	bool down = false;
+
+	for (size_t o = 0; o < p->olds; o++) {
+		p->pending[o] = moves(p, o);
+		if (p->pending[o])
+			p->source[count++] = o;
+	}
+	sort(p->source, count, compare_source, p->old);
+	for (left = count; left > 0; down = !down) {
+		size_t moved = move_some(p, count, down);
+
+		if (!moved)
+			moved = move_some(p, count, !down);
+		if (!moved) {
+			break_ring(p, count);
+			moved = 1;
+		}
+		left -= moved;
+	}
+}
+
+void plan_steps(struct plan *p)
+{
+	qsort(p->old, p->olds, sizeof(*p->old), compare_old);
+	for (size_t o = 0; o < p->olds; o++)
+		p->mate[o] = NO_MATE;
+	for (size_t n = 0; n < p->news; n++) {
+		p->order[n] = n;
+		p->id[n] = PLAN_NO_ID;
+	}
+	sort(p->order, p->news, compare_new, p->new);
+	marry_in_place(p);
+	marry_by_memory(p);
+	for (size_t o = 0; o < p->olds; o++)
+		if (p->mate[o] == NO_MATE)
+			add_step(p, STEP_DELETE, o, 0);
+	add_moves(p);
+	for (size_t o = 0; o < p->olds; o++)
+		if (p->mate[o] != NO_MATE && !moves(p, o) &&
+			p->old[o].p.flags != p->new[p->mate[o]].flags)
+			add_step(p, STEP_FLAGS, o, p->mate[o]);
+	for (size_t n = 0; n < p->news; n++)
+		if (p->id[n] == PLAN_NO_ID)
+			add_step(p, STEP_CREATE, 0, n);
+}
+
+/* ---- must CPUs wait? -------------------------------------------------------------------- */
+
+static bool overlap(const struct piece *a, const struct piece *b)
+{
+	return a->gfn < b->gfn + b->pages && b->gfn < a->gfn + a->pages;
+}
+
+/*
+ * One ioctl is atomic to a vCPU, with two exceptions. While the kernel moves
+ * a slot, an access that it emulates finds no memory at either place, which
+ * would be an MMIO exit for pages that both places have. And a read-only slot
+ * hands over writes, which must find the slot published.
+ * Dirty bits are read before their slot is changed: no write may come between.
+ */
+bool plan_pauses(const struct plan *p)
+{
+	const struct step *s = &p->step[0];
+
+	for (size_t o = 0; o < p->olds; o++)
+		if (p->old[o].forget_log && (p->old[o].p.flags & PIECE_LOG))
+			return true;
+	if (p->steps != 1)
+		return p->steps > 1;
+	if ((s->from.flags | s->to.flags) & PIECE_READONLY)
+		return true;
+	if ((s->from.flags & PIECE_LOG) && !(s->to.flags & PIECE_LOG))
+		return true;
+	return s->kind == STEP_MOVE && overlap(&s->from, &s->to);
 }

@@ -1,136 +1,109 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * project.c - which kernel slots stand for a logical slot
+ *
+ * A logical slot of more than KVM_SLOT_PAGES is cut where its host address is
+ * a multiple of that size; a run of tracked pages is a read-only piece of its
+ * own, which no cut divides further than that. The cuts depend on the host
+ * address so that they stay where they are when a slot moves, is split,
+ * merged or resized: pieces that are the same memory as before need not be
+ * made anew. docs/kvm.md has the measurements behind the size.
+ *
+ * A slot that is read-only to the guest is so as a whole: whatever is tracked
+ * in it, the guest's writes are dropped.
+ */
 #include "vmm/kvm/project.h"
 
-#include "vmm/kvm/compat.h"
 #include "vmm/kvm/kvm.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-/* Room for one more of something in an array that doubles. */
-static int grow(void **array, unsigned count, unsigned *room, size_t size)
+/* Pages from the page at `host` to the next cut. */
+static uint64_t to_cut(const uint8_t *host)
 {
-	unsigned more = *room ? *room * 2 : 8;
-	void *bigger;
+	uint64_t page = (uintptr_t)host >> MEMSLOT_PAGE_SHIFT;
 
-	if (count < *room)
-		return 0;
-	bigger = realloc(*array, more * size);
-	if (!bigger)
-		return -ENOMEM;
-	*array = bigger;
-	*room = more;
-	return 0;
+	return KVM_SLOT_PAGES - page % KVM_SLOT_PAGES;
 }
 
-int runs_add(struct runs *r, uint64_t first, uint64_t end)
+static bool is_cut(const struct piece *l)
 {
-	void *array = r->run;
-	int e;
+	return l->pages > KVM_SLOT_PAGES;
+}
 
-	/* Pages come one by one, mostly in order. */
-	if (r->count && r->run[r->count - 1].end == first) {
-		r->run[r->count - 1].end = end;
-		return 0;
+static uint8_t *host_of(const struct piece *l, gfn_t gfn)
+{
+	return l->host + ((gfn - l->gfn) << MEMSLOT_PAGE_SHIFT);
+}
+
+void project_widen(const struct piece *l, gfn_t *gfn, gfn_t *end)
+{
+	gfn_t first = l->gfn, last = l->gfn + l->pages;
+
+	if (is_cut(l)) {
+		gfn_t lo = *gfn - (KVM_SLOT_PAGES - to_cut(host_of(l, *gfn)));
+		gfn_t hi = *end - 1 + to_cut(host_of(l, *end - 1));
+
+		/* `lo` may have wrapped below 0 */
+		if (lo > first && lo <= *gfn)
+			first = lo;
+		if (hi < last)
+			last = hi;
 	}
-	e = grow(&array, r->count, &r->room, sizeof(*r->run));
-	r->run = array;
-	if (!e)
-		r->run[r->count++] = (struct run){first, end};
-	return e;
+	*gfn = first;
+	*end = last;
 }
 
-static int run_order(const void *a, const void *b)
+static uint32_t flags_of(const struct piece *l, bool tracked)
 {
-	const struct run *x = a, *y = b;
-
-	return (x->first > y->first) - (x->first < y->first);
+	if (tracked || (l->flags & MEMSLOT_READONLY))
+		return PIECE_READONLY;
+	return l->flags & MEMSLOT_LOG_DIRTY ? PIECE_LOG : 0;
 }
 
-void runs_tidy(struct runs *r)
+/* Where the run of tracked, or untracked, pages from gfn ends, before `end`. */
+static gfn_t run_end(gfn_t gfn, gfn_t end, const gfn_t *tracked, size_t count,
+	bool *is_tracked)
 {
-	unsigned kept = 0;
+	size_t i = 0;
 
-	if (!r->count)
-		return;
-	qsort(r->run, r->count, sizeof(*r->run), run_order);
-	for (unsigned i = 1; i < r->count; i++) {
-		if (r->run[i].first > r->run[kept].end)
-			r->run[++kept] = r->run[i];
-		else if (r->run[i].end > r->run[kept].end)
-			r->run[kept].end = r->run[i].end;
+	*is_tracked = count && tracked[0] == gfn;
+	if (!*is_tracked)
+		return count && tracked[0] < end ? tracked[0] : end;
+	while (i < count && gfn < end && tracked[i] == gfn) {
+		gfn++;
+		/* a page may be named twice */
+		while (i < count && tracked[i] < gfn)
+			i++;
 	}
-	r->count = kept + 1;
+	return gfn;
 }
 
-int pieces_add(struct pieces *p, const struct piece *piece)
+size_t project(const struct piece *l, const gfn_t *tracked, size_t count,
+	struct piece *out)
 {
-	void *array = p->piece;
-	int e = grow(&array, p->count, &p->room, sizeof(*p->piece));
+	gfn_t gfn = l->gfn, end = l->gfn + l->pages;
+	size_t pieces = 0;
 
-	p->piece = array;
-	if (!e)
-		p->piece[p->count++] = *piece;
-	return e;
-}
+	if (l->flags & MEMSLOT_READONLY)
+		count = 0;
+	while (gfn < end) {
+		uint64_t cut = is_cut(l) ? to_cut(host_of(l, gfn)) : l->pages;
+		gfn_t stop = cut < end - gfn ? gfn + cut : end;
+		bool is_tracked;
 
-uint64_t chunk_first(uint64_t page)
-{
-	return page - page % KVM_SLOT_PAGES;
-}
-
-uint64_t chunk_end(uint64_t page, uint64_t size_pages)
-{
-	uint64_t end = chunk_first(page) + KVM_SLOT_PAGES;
-
-	return end < size_pages ? end : size_pages;
-}
-
-/* The first run that ends behind `page`. */
-static unsigned runs_find(const struct runs *r, uint64_t page)
-{
-	unsigned lo = 0, hi = r->count;
-
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-
-		if (r->run[mid].end <= page)
-			lo = mid + 1;
-		else
-			hi = mid;
+		while (count && tracked[0] < gfn) {
+			tracked++;
+			count--;
+		}
+		stop = run_end(gfn, stop, tracked, count, &is_tracked);
+		if (out)
+			out[pieces] = (struct piece){
+				.gfn = gfn,
+				.pages = stop - gfn,
+				.host = host_of(l, gfn),
+				.flags = flags_of(l, is_tracked),
+			};
+		pieces++;
+		gfn = stop;
 	}
-	return lo;
-}
-
-int project(const struct memslot *slot, const struct runs *tracked,
-	uint64_t first, uint64_t end, struct pieces *out)
-{
-	const bool readonly = slot->flags & MEMSLOT_READONLY;
-	const uint32_t log =
-		slot->flags & MEMSLOT_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0;
-	unsigned at = runs_find(tracked, first);
-	int r = 0;
-
-	for (uint64_t page = first, next; !r && page < end; page = next) {
-		const struct run *run =
-			at < tracked->count ? &tracked->run[at] : NULL;
-		bool inside = run && run->first <= page;
-		struct piece p = {
-			.gfn = slot->base_gfn + page,
-			.host = slot->host + (page << MEMSLOT_PAGE_SHIFT),
-			.flags = log |
-				 (readonly || inside ? KVM_MEM_READONLY : 0),
-		};
-
-		next = chunk_end(page, end);
-		if (!readonly && run && !inside && run->first < next)
-			next = run->first;
-		if (!readonly && inside && run->end < next)
-			next = run->end;
-		if (run && run->end <= next)
-			at++;
-		p.pages = next - page;
-		r = pieces_add(out, &p);
-	}
-	return r;
+	return pieces;
 }

@@ -11,51 +11,61 @@
 
 /* ---- stopping the VM ---------------------------------------------------------------- */
 
-static bool stop_claim(struct kvm *k, enum accel_stop why)
+/* The first reason counts, with its text. */
+static void stop(
+	struct vcpu *v, enum accel_stop why, const struct memslot_error *text)
 {
+	struct kvm *k = v->kvm;
 	int none = STOP_NONE;
 
-	return atomic_compare_exchange_strong(&k->stop, &none, (int)why);
+	pthread_mutex_lock(&k->kick_lock);
+	if (atomic_compare_exchange_strong(&k->stop, &none, (int)why)) {
+		k->stopped_by = v;
+		if (text)
+			k->stop_error = *text;
+	}
+	pthread_mutex_unlock(&k->kick_lock);
+	pause_kick_all(k);
 }
 
 void vcpu_stop(struct vcpu *v, enum accel_stop why)
 {
-	if (stop_claim(v->kvm, why))
-		v->kvm->stopped_by = v;
-	pause_kick_all(v->kvm);
+	stop(v, why, NULL);
 }
 
-/*
- * The text is read after all threads have been joined, so only who claimed
- * the stop may write it, and may do so afterwards.
- */
 void vcpu_fail(struct vcpu *v, const char *fmt, ...)
 {
-	struct kvm *k = v->kvm;
+	struct memslot_error text = {.code = -EIO};
 	va_list ap;
 
-	if (stop_claim(k, ACCEL_STOP_ERROR)) {
-		k->stopped_by = v;
-		k->stop_error.code = -EIO;
-		va_start(ap, fmt);
-		vsnprintf(k->stop_error.text, sizeof(k->stop_error.text), fmt,
-			ap);
-		va_end(ap);
-	}
-	pause_kick_all(k);
+	va_start(ap, fmt);
+	vsnprintf(text.text, sizeof(text.text), fmt, ap);
+	va_end(ap);
+	stop(v, ACCEL_STOP_ERROR, &text);
 }
 
 /* ---- exits --------------------------------------------------------------------------- */
 
-static void internal_error(struct vcpu *v)
+static void on_exit(struct vcpu *v, bool stepped);
+
+/* The emulator's limits have a way around; a second time they have not. */
+static void internal_error(struct vcpu *v, bool stepped)
 {
+	unsigned suberror = v->run->internal.suberror;
+
+	if (!stepped && (suberror == KVM_INTERNAL_ERROR_EMULATION ||
+				suberror == KVM_INTERNAL_ERROR_DELIVERY_EV)) {
+		if (step_over(v))
+			on_exit(v, true);
+		return;
+	}
 	vcpu_fail(v,
 		"vCPU %u: KVM gave up, internal error %u (1: an instruction "
 		"it cannot emulate, 3: while an exception was delivered)",
 		v->index, v->run->internal.suberror);
 }
 
-static void on_exit(struct vcpu *v)
+static void on_exit(struct vcpu *v, bool stepped)
 {
 	struct kvm_run *run = v->run;
 
@@ -77,7 +87,14 @@ static void on_exit(struct vcpu *v)
 			v->index);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		internal_error(v);
+		internal_error(v, stepped);
+		break;
+	case KVM_EXIT_DEBUG: /* a step has ended */
+		break;
+	case KVM_EXIT_DIRTY_RING_FULL:
+		if (dirty_ring_full(v))
+			vcpu_fail(v, "vCPU %u: its dirty ring stays full",
+				v->index);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		vcpu_fail(v,
@@ -104,7 +121,7 @@ static void run_once(struct vcpu *v)
 	pause_leave(v);
 	v->stats.exits++;
 	if (r >= 0)
-		on_exit(v);
+		on_exit(v, false);
 	else if (r != -EINTR && r != -EAGAIN)
 		vcpu_fail(v, "vCPU %u: KVM_RUN failed (%d)", v->index, r);
 }
@@ -136,7 +153,7 @@ static int make(struct vcpu *v)
 	if (run == MAP_FAILED)
 		return -errno;
 	v->run = run;
-	return 0;
+	return dirty_ring_map(v);
 }
 
 int vcpu_init(struct vcpu *v, struct kvm *k, unsigned index,
@@ -159,6 +176,7 @@ int vcpu_init(struct vcpu *v, struct kvm *k, unsigned index,
 
 void vcpu_fini(struct vcpu *v)
 {
+	dirty_ring_unmap(v);
 	if (v->run)
 		munmap(v->run, v->kvm->run_size);
 	if (v->fd >= 0)

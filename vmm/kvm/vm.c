@@ -2,7 +2,7 @@
 /*
  * vm.c - a VM: create, run, stop, destroy
  */
-#include "vmm/kvm/internal.h"
+#include "vmm/kvm/slots.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,6 +27,25 @@ static int check_config(const struct kvm_config *c, struct memslot_error *err)
 	return 0;
 }
 
+static void enable(struct kvm *k, unsigned cap, uint64_t arg)
+{
+	struct kvm_enable_cap c = {.cap = cap, .args = {arg}};
+
+	(void)sys_ioctl(NULL, 0, 0, k->fd, KVM_ENABLE_CAP, &c);
+}
+
+/*
+ * Where the kernel has them: an instruction that it cannot emulate is ours in
+ * user mode too, not an exception for the guest; and a slot that goes leaves
+ * the mappings of others alone. Without, it is slower, or does less.
+ */
+static void enable_optional(struct kvm *k)
+{
+	enable(k, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
+	if (k->facts.precise_zap)
+		enable(k, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_SLOT_ZAP_ALL);
+}
+
 static int make_vm(struct kvm *k, struct memslot_error *err)
 {
 	int r;
@@ -46,7 +65,8 @@ static int make_vm(struct kvm *k, struct memslot_error *err)
 			"KVM: vCPUs share %d bytes with us, %zu are needed", r,
 			sizeof(struct kvm_run));
 	k->run_size = (size_t)r;
-	return 0;
+	enable_optional(k);
+	return dirty_enable(k, err);
 }
 
 /*
@@ -91,20 +111,26 @@ static int make_cpus(struct kvm *k, struct memslot_error *err)
 	return r;
 }
 
-/* ---- joining the map --------------------------------------------------- */
-
+/*
+ * While there is nobody who changes the map, so that what is found is the
+ * same that the first transaction starts from.
+ */
 static int join(struct kvm *k, struct memslot_error *err)
 {
 	int r;
 
-	k->participant.ops = &change_ops;
+	k->participant.ops = &part_ops;
 	k->participant.ctx = k;
 	r = memslots_join(k->config.slots, &k->participant);
 	if (r)
 		return memslot_fail(
 			err, r, "KVM: cannot join the memory map (%d)", r);
 	k->joined = true;
-	return change_first(k, err);
+	pthread_mutex_lock(&k->slots_lock);
+	r = slots_sync(
+		k, 0, MEMSLOT_GPA_LIMIT >> MEMSLOT_PAGE_SHIFT, false, err);
+	pthread_mutex_unlock(&k->slots_lock);
+	return r;
 }
 
 int kvm_create(const struct kvm_config *config, struct kvm **out,
@@ -131,15 +157,12 @@ int kvm_create(const struct kvm_config *config, struct kvm **out,
 		free(k);
 		return r;
 	}
-	memslot_reader_init(&k->reader, config->slots, NULL, NULL);
-	memslot_reader_init(&k->log_reader, config->slots, NULL, NULL);
-	pthread_mutex_init(&k->change_lock, NULL);
 	if (FAULT(kvm_faults(k), FAULT_KVM_OPEN))
 		r = memslot_fail(err, -ENOENT, "KVM: no device (injected)");
 	else
 		r = facts_open(&k->dev, &k->facts, err);
 	if (!r)
-		r = change_init(k, err);
+		r = slots_init(k, err);
 	if (!r)
 		r = make_vm(k, err);
 	if (!r)
@@ -168,10 +191,7 @@ void kvm_destroy(struct kvm *k)
 		close(k->fd);
 	if (k->dev >= 0)
 		close(k->dev);
-	change_fini(k);
-	pthread_mutex_destroy(&k->change_lock);
-	memslot_reader_fini(&k->log_reader);
-	memslot_reader_fini(&k->reader);
+	slots_fini(k);
 	pause_fini(k);
 	free(k);
 }
@@ -182,19 +202,6 @@ static void *cpu_thread(void *ctx)
 {
 	vcpu_main(ctx);
 	return NULL;
-}
-
-void vm_fail(struct kvm *k, const struct memslot_error *why)
-{
-	int none = STOP_NONE;
-
-	/* Read by a thread that does not wait for this one. */
-	pthread_mutex_lock(&k->kick_lock);
-	if (atomic_compare_exchange_strong(
-		    &k->stop, &none, (int)ACCEL_STOP_ERROR))
-		k->stop_error = *why;
-	pthread_mutex_unlock(&k->kick_lock);
-	pause_kick_all(k);
 }
 
 static void kvm_request_stop(void *ctx, enum accel_stop why)
@@ -211,7 +218,6 @@ static int kvm_run_all(
 {
 	struct kvm *k = ctx;
 	pthread_t thread[KVM_CPUS_MAX];
-	struct memslot_error why_text;
 	unsigned started;
 	int r = 0;
 
@@ -230,17 +236,14 @@ static int kvm_run_all(
 	for (unsigned n = 1; n < started; n++)
 		pthread_join(thread[n], NULL);
 	/* The stop has been obeyed; a later run goes on from here. */
-	pthread_mutex_lock(&k->kick_lock);
 	*why = (enum accel_stop)atomic_exchange(&k->stop, STOP_NONE);
-	why_text = k->stop_error;
-	pthread_mutex_unlock(&k->kick_lock);
 	if (r)
 		return memslot_fail(err, r == ENOMEM ? -ENOMEM : -EAGAIN,
 			"KVM: cannot start a thread for vCPU %u", started);
 	if (*why == ACCEL_STOP_ERROR)
 		memslot_fail(err, -EIO, "%s",
-			why_text.code
-				? why_text.text
+			k->stop_error.code
+				? k->stop_error.text
 				: "KVM: a change of the memory map could "
 				  "not be undone, the machine is stopped");
 	return 0;
@@ -314,6 +317,7 @@ void kvm_stats(struct kvm *kvm, struct kvm_stats *out)
 		out->mmio_exits += s->mmio_exits;
 		out->tracked_writes += s->tracked_writes;
 		out->dropped_writes += s->dropped_writes;
+		out->steps += s->steps;
 		out->memory_exits += s->memory_exits;
 	}
 }
