@@ -8,6 +8,8 @@
 #   build/       what users get (musl, static): all suites
 #   build-asan/  gcc with ASan and UBSan: unit and property tests
 #   build-tsan/  clang with TSan, so also a clang compile without a warning
+#   build-cov/   gcc with --coverage: the branches of memslot/ and pagetrack/
+#   build-fuzz/  clang's libFuzzer: each target for $FUZZ_SECONDS, or 60
 # The last line is `N passed, N failed, N skipped`; exits 0 if none failed.
 set -euo pipefail
 
@@ -90,6 +92,29 @@ if CC=clang build build-tsan -Dlibc=host -Db_sanitize=thread \
 	suites build-tsan --suite unit --suite property --suite threads \
 		--timeout-multiplier 8
 fi
+
+# Each target is a test: `NAME ...: ok`, `NAME FAILED: ...`. A target that
+# does not even build has no line, but fails the whole.
+step "Fuzz"
+rc=0
+tests/fuzz/run.sh </dev/null >"$log" 2>&1 || rc=$?
+cat "$log"
+sed -n -e 's,^\([a-z_]*\) .*: ok$,passed\tfuzz/\1,p' \
+	-e 's,^\([a-z_]*\) *FAILED.*,failed\tfuzz/\1,p' \
+	-e 's,^SKIP: ,skipped\tfuzz: ,p' "$log" >>"$results"
+if [ "$rc" -ne 0 ] && ! grep -qE ' FAILED|^SKIP' "$log"; then
+	result failed "fuzz: exit $rc"
+fi
+
+step "Branch coverage"
+rc=0
+tests/lib/coverage.sh </dev/null >"$log" 2>&1 || rc=$?
+cat "$log"
+case $rc in
+0) result passed "branch coverage" ;;
+77) result skipped "branch coverage: no gcovr" ;;
+*) result failed "branch coverage" ;;
+esac
 
 count()
 {

@@ -5,7 +5,7 @@
 #
 #   SECONDS  build all targets with clang's libFuzzer, ASan and UBSan and run
 #            each for so long (default $FUZZ_SECONDS, or 60), beginning with
-#            its corpus
+#            its corpus; two at a time
 #   replay   build them with gcc and run each over its corpus once
 #   merge    run nothing new, but replace each corpus by the smallest part of
 #            it and of what earlier runs found that covers the same
@@ -151,11 +151,37 @@ run()
 export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 failed=0
+
+# both TARGET [TARGET]: at the same time
+both()
+{
+	first=
+	second=
+	run "$1" &
+	first=$!
+	if [ $# -gt 1 ]; then
+		run "$2" &
+		second=$!
+	fi
+	wait "$first" || failed=1
+	[ -z "$second" ] || wait "$second" || failed=1
+}
+
 for t in $targets; do
 	build "$t"
-	case $mode in
-	merge) merge "$t" || failed=1 ;;
-	*) run "$t" || failed=1 ;;
-	esac
+done
+# shellcheck disable=SC2086 # a list
+set -- $targets
+while [ $# -gt 0 ]; do
+	if [ "$mode" = merge ]; then
+		merge "$1" || failed=1
+		shift
+	elif [ $# -gt 1 ]; then
+		both "$1" "$2"
+		shift 2
+	else
+		both "$1"
+		shift
+	fi
 done
 exit $failed

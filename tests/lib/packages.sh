@@ -50,6 +50,7 @@ group()
 		acpica-tools iasl
 		spin spin
 		clang-format clang-format
+		gcovr gcovr
 		g++ g++
 		gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 		libc6-dev-arm64-cross aarch64-linux-gnu-gcc
