@@ -37,6 +37,12 @@ mkdir -p "$out"
 library=$(ls memslot/*.c pagetrack/*.c devices/*.c vmm/boot/*.c vmm/soft/*.c)
 library="$library vmm/options.c vmm/points.c"
 
+# more TARGET: sources of its own beside tests/fuzz/fuzz_TARGET.c
+more()
+{
+	[ "$1" != ops ] || ls tests/property/model/*.c
+}
+
 # compile DIR COMPILER FLAG...: the library's objects, two at a time
 compile()
 {
@@ -61,9 +67,9 @@ if [ "$mode" = replay ]; then
 	failed=0
 	compile "$out/replay" "$cc" -O1
 	for t in $targets; do
-		# shellcheck disable=SC2086 # lists
+		# shellcheck disable=SC2046,SC2086 # lists
 		$cc $flags -O1 -o "$out/replay/fuzz_$t" "tests/fuzz/fuzz_$t.c" \
-			tests/fuzz/replay.c "$out"/replay/*.o $libs
+			$(more "$t") tests/fuzz/replay.c "$out"/replay/*.o $libs
 		if said=$("$out/replay/fuzz_$t" "tests/fuzz/corpus/$t" 2>&1); then
 			printf '%-8s %s\n' "$t" "$said"
 		else
@@ -95,9 +101,9 @@ compile "$out/lib" clang $san
 
 build()
 {
-	# shellcheck disable=SC2086 # lists
+	# shellcheck disable=SC2046,SC2086 # lists
 	clang $flags $san -fsanitize=fuzzer -o "$out/fuzz_$1" \
-		"tests/fuzz/fuzz_$1.c" "$out"/lib/*.o $libs
+		"tests/fuzz/fuzz_$1.c" $(more "$1") "$out"/lib/*.o $libs
 }
 
 # merge TARGET
