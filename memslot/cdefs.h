@@ -20,6 +20,9 @@
 #define MEMSLOT_ALIGNED(n) _Alignas(n)
 #define MEMSLOT_BEGIN_DECLS
 #define MEMSLOT_END_DECLS
+#ifdef MEMSLOT_YIELD
+#include "memslot/yield.h"
+#endif
 #endif
 
 #endif

@@ -8,6 +8,8 @@
 #   build/       what users get (musl, static): all suites
 #   build-asan/  gcc with ASan and UBSan: unit and property tests
 #   build-tsan/  clang with TSan, so also a clang compile without a warning
+#   build-yield/ the same, and threads give way at each atomic step: those
+#                tests in which threads meet
 #   build-cov/   gcc with --coverage: the branches of memslot/ and pagetrack/
 #   build-fuzz/  clang's libFuzzer: each target for $FUZZ_SECONDS, or 60
 # The last line is `N passed, N failed, N skipped`; exits 0 if none failed.
@@ -28,14 +30,16 @@ result()
 	printf '%s\t%s\n' "$1" "$2" >>"$results"
 }
 
-# build DIR SETUP-ARGUMENT...
+# build DIR SETUP-ARGUMENT...: what is in $only, or all
+only=()
 build()
 {
 	local dir=$1
 	shift
 	step "Build $dir"
 	if { [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@"; } \
-		>"$log" 2>&1 && ninja -C "$dir" >>"$log" 2>&1; then
+		>"$log" 2>&1 && ninja -C "$dir" "${only[@]}" \
+		>>"$log" 2>&1; then
 		result passed "$dir/compiles"
 	else
 		tail -n 40 "$log"
@@ -91,6 +95,17 @@ if CC=clang build build-tsan -Dlibc=host -Db_sanitize=thread \
 	# The seed tests copy pages that harts write, on purpose.
 	suites build-tsan --suite unit --suite property --suite threads \
 		--timeout-multiplier 8
+fi
+
+# $YIELD_SEED chooses the schedules, as far as the kernel lets us.
+only=(tests/readers_writers tests/track_threads tests/test_readers
+	tests/test_populate tests/test_track_events)
+if CC=clang build build-yield -Dlibc=host -Db_sanitize=thread \
+	-Db_lundef=false -Dyield=true; then
+	export YIELD_SEED=${YIELD_SEED:-$(date +%s)}
+	echo "YIELD_SEED=$YIELD_SEED"
+	suites build-yield --timeout-multiplier 8 readers-writers \
+		track-threads test_readers test_populate test_track_events
 fi
 
 # Each target is a test: `NAME ...: ok`, `NAME FAILED: ...`. A target that

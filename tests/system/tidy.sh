@@ -70,7 +70,7 @@ awk 'length($0) > 100 {print FILENAME ":" FNR}' $(sources $rooms) |
 {
 	tmp=$(mktemp -d)
 	for f in memslot/*.c pagetrack/*.c; do
-		[ "$f" = memslot/hosted.c ] && continue
+		case $f in memslot/hosted.c | memslot/yield.c) continue ;; esac
 		o=$tmp/$(echo "$f" | tr / _).o
 		gcc -std=gnu11 -O2 -ffreestanding -fno-stack-protector \
 			-fno-pic -nostdlib -I. -c "$f" -o "$o" 2>&1 || true
