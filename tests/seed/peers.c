@@ -163,7 +163,7 @@ static void hotplug_as_before(void)
  * work, and a hundred thousand blocks come and go with as many ids as blocks
  * are plugged at once.
  */
-static void firecracker_update_slot(void)
+static void update_slot(void)
 {
 	unsigned steps = 0, highest = 0;
 	long live;
@@ -291,7 +291,7 @@ static const struct memslot_participant_ops kn_ops = {
 
 static gfn_t bar_from, bar_to;
 
-static int move_bar(void)
+static int bar_goes(void)
 {
 	struct memslot_txn *t;
 	int r = memslot_begin(b.ms, &t, &b.err);
@@ -350,7 +350,7 @@ static void open_bar(void)
  * the manager, all of them and the register say the old address, and after a
  * success all say the new one.
  */
-static void cloud_hypervisor_move_bar(void)
+static void move_bar(void)
 {
 	unsigned steps = 0;
 
@@ -361,18 +361,18 @@ static void cloud_hypervisor_move_bar(void)
 		bar_to = (const gfn_t[]){110, 400, 404, 100}[round];
 		for (unsigned i = 0; i < KNOW; i++) {
 			know[i].refuse_prepare = -EBUSY;
-			CHECK_EQ(move_bar(), -EBUSY);
+			CHECK_EQ(bar_goes(), -EBUSY);
 			know[i].refuse_prepare = 0;
 			bar_stays();
 			know[i].refuse_apply = -ENOSPC;
-			CHECK_EQ(move_bar(), -ENOSPC);
+			CHECK_EQ(bar_goes(), -ENOSPC);
 			know[i].refuse_apply = 0;
 			bar_stays();
 		}
 		/* once only: if undo fails too the machine is broken (below) */
 		for (unsigned nth = 1;; nth++) {
 			fault_arm(&plan, FAULT_ANY, nth, false);
-			if (!move_bar())
+			if (!bar_goes())
 				break;
 			fault_arm(&plan, FAULT_ANY, 0, false);
 			bar_stays();
@@ -385,16 +385,16 @@ static void cloud_hypervisor_move_bar(void)
 	/* The address the guest programs is impossible: all stays. */
 	bar_from = bar_register;
 	bar_to = 890; /* onto the third range */
-	CHECK_EQ(move_bar(), -EEXIST);
+	CHECK_EQ(bar_goes(), -EEXIST);
 	bar_stays();
 	bar_to = MEMSLOT_GPA_LIMIT / PAGE - 4;
-	CHECK_EQ(move_bar(), -ERANGE);
+	CHECK_EQ(bar_goes(), -ERANGE);
 	bar_stays();
 	/* If even the way back is refused, that is said, and nothing runs. */
 	bar_to = 500;
 	know[DEVICE].refuse_apply = -ENOSPC;
 	fault_arm(&plan, FAULT_UNDO_PARTICIPANT, 1, false);
-	CHECK_EQ(move_bar(), -EIO);
+	CHECK_EQ(bar_goes(), -EIO);
 	CHECK(memslots_broken(b.ms));
 	for (unsigned i = 0; i < KNOW; i++)
 		CHECK_EQ(memslots_quit(b.ms, &know[i].p), 0);
@@ -530,7 +530,7 @@ static void bar_as_before(void)
  * leaves all three in place, and a reader that never stops finds memory
  * under the new address all the time: the regions, or the BAR.
  */
-static void kvmtool_bar_wr(void)
+static void bar_wr(void)
 {
 	unsigned steps = 0;
 
@@ -578,7 +578,7 @@ static unsigned parts(unsigned which)
 	return n;
 }
 
-static int region_commit(void)
+static int commit_queue(void)
 {
 	struct memslot_txn *t;
 	int r = memslot_begin(b.ms, &t, &b.err);
@@ -624,7 +624,7 @@ static void layout_as_before(void)
  * hole in any page, and a failure, wherever, leaves the old layout and a
  * program that goes on.
  */
-static void qemu_region_commit(void)
+static void region_commit(void)
 {
 	unsigned steps = 0;
 
@@ -636,7 +636,7 @@ static void qemu_region_commit(void)
 	hammer_start(1024, 256);
 	for (unsigned round = 1; round <= 16; round++) {
 		next_layout = (layout + (round % 3) + 1) % 4;
-		steps += fail_everywhere(region_commit, layout_as_before);
+		steps += fail_everywhere(commit_queue, layout_as_before);
 		layout = next_layout;
 		layout_is(layout);
 		hammer_more(20);
@@ -644,7 +644,7 @@ static void qemu_region_commit(void)
 	/* and at full speed */
 	for (unsigned round = 0; round < 400; round++) {
 		next_layout = (layout + 1) % 4;
-		CHECK_EQ(region_commit(), 0);
+		CHECK_EQ(commit_queue(), 0);
 		layout = next_layout;
 	}
 	CHECK(steps > 500);
@@ -653,18 +653,18 @@ static void qemu_region_commit(void)
 }
 
 static const struct claim claims[] = {
-	{"Firecracker, update_slot: the device believes what the map has",
-		firecracker_update_slot},
-	{"cloud-hypervisor, move_bar: all are at one address, old or new",
-		cloud_hypervisor_move_bar},
-	{"kvmtool, bar_wr: a region is moved onto others, or all stay",
-		kvmtool_bar_wr},
-	{"QEMU, region_commit: no hole, and a failure aborts nothing",
-		qemu_region_commit},
+	CLAIM(update_slot, "Firecracker, update_slot: the device believes what "
+			   "the map has"),
+	CLAIM(move_bar, "cloud-hypervisor, move_bar: all are at one address, "
+			"old or new"),
+	CLAIM(bar_wr,
+		"kvmtool, bar_wr: a region is moved onto others, or all stay"),
+	CLAIM(region_commit,
+		"QEMU, region_commit: no hole, and a failure aborts nothing"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return TEST_END("peers");
 }

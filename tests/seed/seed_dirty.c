@@ -306,18 +306,18 @@ static void last_harvest_has_all(void)
 }
 
 static const struct claim claims[] = {
-	{"20: dirty bits before, in and after a move have the same numbers",
-		bits_are_slot_relative},
-	{"20: nor is one lost when slots move under vCPUs",
-		no_bit_is_lost_in_moves},
-	{"7.5: get-and-delete is one transaction: no write is lost",
-		no_bit_is_lost_in_deletes},
-	{"7.5: a slot's last harvest has every write that was performed",
-		last_harvest_has_all},
+	CLAIM(bits_are_slot_relative, "20: dirty bits before, in and after a "
+				      "move have the same numbers"),
+	CLAIM(no_bit_is_lost_in_moves,
+		"20: nor is one lost when slots move under vCPUs"),
+	CLAIM(no_bit_is_lost_in_deletes,
+		"7.5: get-and-delete is one transaction: no write is lost"),
+	CLAIM(last_harvest_has_all, "7.5: a slot's last harvest has every "
+				    "write that was performed"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return sh_end("seed_dirty", TEST_END("seed_dirty, host side"));
 }

@@ -517,23 +517,23 @@ static void no_longer_theoretical(void)
 }
 
 static const struct claim claims[] = {
-	{"1: a failure after the flush loses no write protection",
-		failure_keeps_protection},
-	{"2, 3: prepare runs before slots are invalid; the order is a choice",
-		prepare_before_invalidate},
-	{"4: a flush only flushes", flush_only_flushes},
-	{"5, 6: there is a hook at commit, called once and only on success",
-		hook_at_commit},
-	{"16, 17: a delete can fail, and leaves everything untouched",
-		delete_can_fail},
-	{"18, 19: every error of every operation, and a way back from each",
-		every_error_rolls_back},
-	{"22: it is not theoretical: the order of 2022 fails, ours does not",
-		no_longer_theoretical},
+	CLAIM(failure_keeps_protection,
+		"1: a failure after the flush loses no write protection"),
+	CLAIM(prepare_before_invalidate, "2, 3: prepare runs before slots are "
+					 "invalid; the order is a choice"),
+	CLAIM(flush_only_flushes, "4: a flush only flushes"),
+	CLAIM(hook_at_commit, "5, 6: there is a hook at commit, called once "
+			      "and only on success"),
+	CLAIM(delete_can_fail,
+		"16, 17: a delete can fail, and leaves everything untouched"),
+	CLAIM(every_error_rolls_back, "18, 19: every error of every operation, "
+				      "and a way back from each"),
+	CLAIM(no_longer_theoretical, "22: it is not theoretical: the order of "
+				     "2022 fails, ours does not"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return TEST_END("seed_failures");
 }

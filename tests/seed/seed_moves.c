@@ -406,20 +406,20 @@ static void populate_and_move(void)
 }
 
 static const struct claim claims[] = {
-	{"13, 14: slots move between aligned and unaligned bases under vCPUs",
-		aligned_to_unaligned},
-	{"21: the order of phases suits the backend: every step fails",
-		order_suits_backend},
-	{"11: an overlapping move keeps the overlap protected, without a gap",
-		overlapping_move},
-	{"8, 15: after a failure and after a move shadows are rebuilt",
-		shadows_are_rebuilt},
-	{"7: populated pages follow a move, stand after a failure, never lock",
-		populate_and_move},
+	CLAIM(aligned_to_unaligned, "13, 14: slots move between aligned and "
+				    "unaligned bases under vCPUs"),
+	CLAIM(order_suits_backend,
+		"21: the order of phases suits the backend: every step fails"),
+	CLAIM(overlapping_move, "11: an overlapping move keeps the overlap "
+				"protected, without a gap"),
+	CLAIM(shadows_are_rebuilt,
+		"8, 15: after a failure and after a move shadows are rebuilt"),
+	CLAIM(populate_and_move, "7: populated pages follow a move, stand "
+				 "after a failure, never lock"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return sh_end("seed_moves", TEST_END("seed_moves, host side"));
 }

@@ -327,16 +327,16 @@ static void only_the_tracked_slot(void)
 }
 
 static const struct claim claims[] = {
-	{"9: the tracker takes (space, page) only; callbacks may do all",
-		interface_is_simple},
-	{"10: nothing is registered, taken or allocated without need",
-		nothing_without_need},
-	{"12: only the slot that is tracked is refused, before any effect",
-		only_the_tracked_slot},
+	CLAIM(interface_is_simple, "9: the tracker takes (space, page) only; "
+				   "callbacks may do all"),
+	CLAIM(nothing_without_need,
+		"10: nothing is registered, taken or allocated without need"),
+	CLAIM(only_the_tracked_slot, "12: only the slot that is tracked is "
+				     "refused, before any effect"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return TEST_END("seed_tracking");
 }

@@ -205,15 +205,16 @@ static void two_steps_do_leave_ram(void)
 }
 
 static const struct claim claims[] = {
-	{"8.1: delete and create in one transaction: no vCPU sees the hole",
-		no_access_leaves_ram},
-	{"8.1: nor when slots are split, merged and resized",
-		reshaping_leaves_no_hole},
-	{"8.1: in two transactions vCPUs do see it", two_steps_do_leave_ram},
+	CLAIM(no_access_leaves_ram, "8.1: delete and create in one "
+				    "transaction: no vCPU sees the hole"),
+	CLAIM(reshaping_leaves_no_hole,
+		"8.1: nor when slots are split, merged and resized"),
+	CLAIM(two_steps_do_leave_ram,
+		"8.1: in two transactions vCPUs do see it"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return sh_end("seed_vanishing", TEST_END("seed_vanishing, host side"));
 }

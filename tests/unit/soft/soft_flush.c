@@ -112,12 +112,12 @@ static void more_than_a_mailbox(void)
 }
 
 static const struct claim claims[] = {
-	{"one slot: nobody writes it after the flush", one_slot},
-	{"many slots at once: the same", more_than_a_mailbox},
+	CLAIM(one_slot, "one slot: nobody writes it after the flush"),
+	CLAIM(more_than_a_mailbox, "many slots at once: the same"),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	claims_show(claims, COUNT(claims));
+	claims_show(argc, argv, claims, COUNT(claims));
 	return sh_end("soft_flush", TEST_END("soft_flush, host side"));
 }
