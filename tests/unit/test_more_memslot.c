@@ -200,6 +200,42 @@ static void test_merge_half_copied(void)
 	bed_close(&b);
 }
 
+/* What moved in order to be merged is at a new address: all is dirty. */
+static void test_merge_moved(void)
+{
+	struct memslot_txn *t;
+
+	neighbours();
+	CHECK_EQ(memslots_move_slot(
+			 b.ms, 0, 2, 300 * P, MEMSLOT_MOVE_KEEP, &b.err),
+		0);
+	t = bed_begin(&b);
+	memslot_move(t, 0, 2, 108 * P, MEMSLOT_MOVE_MARK_ALL);
+	memslot_merge(t, 0, 1, 2);
+	CHECK_EQ(memslot_commit(t, NULL, &b.err), 0);
+	CHECK(!strcmp(dirty_of(1), "xxxxxxxxxxxx"));
+	bed_close(&b);
+}
+
+/* A slot created in place of one that was to be copied is not copied. */
+static void test_copy_then_new(void)
+{
+	struct memslot_config c;
+	struct memslot_txn *t;
+
+	neighbours();
+	b.host[0] = 1;
+	c = bed_config(&b, 0, 5, 200, 4, 40, 0);
+	t = bed_begin(&b);
+	memslot_replace_host(t, 0, 5, b.host, MEMSLOT_HOST_COPY);
+	memslot_delete(t, 0, 5);
+	memslot_create(t, &c);
+	CHECK_EQ(memslot_commit(t, NULL, &b.err), 0);
+	CHECK(bed_has(&b, 0, 5, 200, 4, 40, 0));
+	CHECK_EQ(b.host[0], 1);
+	bed_close(&b);
+}
+
 /* ---- deleting with a last harvest ------------------------------------------------- */
 
 static void test_no_log_to_harvest(void)
@@ -611,6 +647,8 @@ int main(void)
 	test_grows_too_far();
 	test_merge_too_large();
 	test_merge_half_copied();
+	test_merge_moved();
+	test_copy_then_new();
 	test_no_log_to_harvest();
 	test_harvest_and_replace();
 	test_harvest_with_survivor();

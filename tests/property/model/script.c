@@ -204,7 +204,22 @@ static bool room_at(const struct step *op, unsigned gfn, unsigned pages)
 	return gfn + pages <= GFNS;
 }
 
-/* Where to move a slot: far, a little, or to where another one is. */
+/* Behind the slot whose host memory ends where this one's begins. */
+static unsigned behind_lower(const struct step *op, unsigned otherwise)
+{
+	for (unsigned id = 0; id < IDS; id++) {
+		const struct slot *s = &now.slot[op->v[A_SPACE]][id];
+
+		if (s->there && s->frame + s->pages == named(op)->frame)
+			return s->gfn + s->pages;
+	}
+	return otherwise;
+}
+
+/*
+ * Where to move a slot: far, a little, to where another one is, or to where
+ * it can be merged.
+ */
 static unsigned pick_base(
 	struct source *from, const struct step *op, unsigned pages)
 {
@@ -216,7 +231,9 @@ static unsigned pick_base(
 		gfn = s->gfn + gfn % 7 - (s->gfn >= 3 ? 3 : 0);
 	if (how == 1 && other->there)
 		gfn = other->gfn + (gfn & 64 ? other->pages : 0);
-	for (unsigned i = 0; how > 1 && i < GFNS; i += 5)
+	if (how == 2 && s->there)
+		gfn = behind_lower(op, gfn);
+	for (unsigned i = 0; how > 2 && i < GFNS; i += 5)
 		if (room_at(op, (gfn + i) % GFNS, pages)) {
 			gfn = (gfn + i) % GFNS;
 			break;
@@ -224,10 +241,11 @@ static unsigned pick_base(
 	return gfn + pages <= GFNS ? gfn : GFNS - pages;
 }
 
-/* A lower and an upper neighbour, if there are any. */
+/* A lower and an upper neighbour, if there are any; or about to be some. */
 static void pick_neighbours(struct source *from, struct step *op)
 {
 	unsigned start = pick(from, SPACES * IDS * IDS);
+	bool only_host = rarely(from, 3);
 
 	for (unsigned i = 0; i < SPACES * IDS * IDS; i++) {
 		unsigned n = (start + i) % (SPACES * IDS * IDS);
@@ -237,7 +255,8 @@ static void pick_neighbours(struct source *from, struct step *op)
 		op->v[A_SPACE] = n / IDS / IDS;
 		op->v[A_ID] = n / IDS % IDS;
 		op->v[A_OTHER] = n % IDS;
-		if (a->there && b->there && b->gfn == a->gfn + a->pages &&
+		if (a->there && b->there &&
+			(only_host || b->gfn == a->gfn + a->pages) &&
 			b->frame == a->frame + a->pages)
 			return;
 	}
