@@ -10,6 +10,8 @@
  *             after the add returned and finished before the remove was
  *             called was reported to them exactly once; no store ever twice
  *   followers do the same with the whole memory
+ *   half      follows one page, and so hears of some stores only: of those
+ *             that are found in its memory, wherever that was
  *   guests    register, add, and unregister: afterwards no callback runs
  *
  * No sleeps: threads wait for the writers' progress. For ThreadSanitizer
@@ -33,6 +35,7 @@ enum {
 	WRITERS = 2,
 	STAYERS = 2,
 	STORES = 1 << 18, /* numbers a writer can give */
+	SAMPLES = 8,      /* looks at memory in one round of `half` */
 };
 
 static struct memslots *ms;
@@ -207,6 +210,76 @@ static void *follower(void *arg)
 	return NULL;
 }
 
+/*
+ * What writer w has in a page of memory now. A race on purpose: guests and
+ * devices write memory without asking; an aligned word is whole.
+ */
+__attribute__((no_sanitize_thread)) static uint32_t look(
+	unsigned page, unsigned w)
+{
+	return *(
+		volatile uint32_t *)(void *)(mem + page * (size_t)PAGE + w * 8);
+}
+
+/* Was each store of `seen` heard once, if it was to be? */
+static bool all_heard(struct listener *l, unsigned seen[SAMPLES][WRITERS],
+	const unsigned *low, const unsigned *high)
+{
+	for (unsigned i = 0; i < SAMPLES; i++)
+		for (unsigned w = 0; w < WRITERS; w++) {
+			unsigned n = seen[i][w];
+
+			if (n > low[w] && n <= high[w] &&
+				atomic_load(&l->heard[w][n]) != 1)
+				return false;
+		}
+	return true;
+}
+
+/*
+ * The page that is added is of one slot or of the other; which is not known,
+ * as they swap all the time. What lands in its memory is heard.
+ */
+static void half_round(struct listener *l, unsigned page)
+{
+	unsigned seen[2][SAMPLES][WRITERS], low[WRITERS], high[WRITERS];
+	int r;
+
+	CHECK_EQ(pagetrack_add(l->node, 0, BASE + page, 1, NULL), 0);
+	for (unsigned w = 0; w < WRITERS; w++)
+		low[w] = atomic_load(&begun[w]);
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		let_write(8);
+		for (unsigned k = 0; k < 2 * WRITERS; k++)
+			seen[k % 2][i][k / 2] =
+				look(k % 2 * HALF + page, k / 2);
+	}
+	for (unsigned w = 0; w < WRITERS; w++)
+		high[w] = atomic_load(&finished[w]);
+	do {
+		r = pagetrack_remove(l->node, 0, BASE + page, 1, NULL);
+		if (r)
+			r = pagetrack_remove(
+				l->node, 0, BASE + HALF + page, 1, NULL);
+	} while (r == -ENOENT);
+	CHECK_EQ(r, 0);
+	CHECK(all_heard(l, seen[0], low, high) ||
+		all_heard(l, seen[1], low, high));
+}
+
+static void *half_follower(void *arg)
+{
+	struct listener *l = listener_new(PAGETRACK_FOLLOW);
+
+	(void)arg;
+	for (unsigned i = 0; i < rounds; i++)
+		half_round(l, i % HALF);
+	CHECK_EQ(pagetrack_size_pages(l->node), 0);
+	listener_free(l);
+	atomic_fetch_sub(&running, 1);
+	return NULL;
+}
+
 /* Comes and goes; pages are left to unregister. */
 static void *passing_guest(void *arg)
 {
@@ -283,7 +356,7 @@ int main(int argc, char **argv)
 {
 	struct memslot_participant backend = {.ops = &backend_ops};
 	struct memslot_config c = {.size = (uint64_t)HALF * PAGE};
-	pthread_t writers[WRITERS], listeners[STAYERS + 2], moves;
+	pthread_t writers[WRITERS], listeners[STAYERS + 3], moves;
 	struct memslot_reader r;
 	const struct memslot *s;
 
@@ -300,15 +373,16 @@ int main(int argc, char **argv)
 		c.host = mem + (size_t)i * HALF * PAGE;
 		CHECK_EQ(memslots_create_slot(ms, &c, NULL), 0);
 	}
-	atomic_store(&running, STAYERS + 2);
+	atomic_store(&running, STAYERS + 3);
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		pthread_create(&writers[i], NULL, writer, (void *)i);
 	for (uintptr_t i = 0; i < STAYERS; i++)
 		pthread_create(&listeners[i], NULL, stayer, (void *)i);
 	pthread_create(&listeners[STAYERS], NULL, follower, NULL);
 	pthread_create(&listeners[STAYERS + 1], NULL, passing_guest, NULL);
+	pthread_create(&listeners[STAYERS + 2], NULL, half_follower, NULL);
 	pthread_create(&moves, NULL, mover, NULL);
-	for (unsigned i = 0; i < STAYERS + 2; i++)
+	for (unsigned i = 0; i < STAYERS + 3; i++)
 		pthread_join(listeners[i], NULL);
 	pthread_join(moves, NULL);
 	for (unsigned i = 0; i < WRITERS; i++)
