@@ -118,7 +118,7 @@ struct step {
 	unsigned v[ARGS];
 };
 
-/* Rules to be broken. Each has its error; those not of this op do nothing. */
+/* Rules to be broken. Each has its error; those that a step has no use for do nothing. */
 enum wrong {
 	RIGHT,
 	WRONG_SPACE,

@@ -4,15 +4,57 @@
 
 /* ---- text ------------------------------------------------------------------- */
 
-static const char *const kind_name[DO_COUNT] = {"create", "delete", "move",
-	"flags", "resize", "split", "merge", "host", "commit", "discard",
-	"load", "store", "read", "write", "track", "untrack", "node", "harvest",
-	"done", "give-back", "populate", "ask", "option", "caches"};
+static const char *const kind_name[DO_COUNT] = {
+	[DO_CREATE] = "create",
+	[DO_DELETE] = "delete",
+	[DO_MOVE] = "move",
+	[DO_FLAGS] = "flags",
+	[DO_RESIZE] = "resize",
+	[DO_SPLIT] = "split",
+	[DO_MERGE] = "merge",
+	[DO_HOST] = "host",
+	[DO_COMMIT] = "commit",
+	[DO_DISCARD] = "discard",
+	[DO_LOAD] = "load",
+	[DO_STORE] = "store",
+	[DO_READ] = "read",
+	[DO_WRITE] = "write",
+	[DO_TRACK] = "track",
+	[DO_UNTRACK] = "untrack",
+	[DO_NODE] = "node",
+	[DO_HARVEST] = "harvest",
+	[DO_DONE] = "done",
+	[DO_GIVE_BACK] = "give-back",
+	[DO_POPULATE] = "populate",
+	[DO_ASK] = "ask",
+	[DO_OPTION] = "option",
+	[DO_CACHES] = "caches",
+};
 
-static const char *const arg_name[ARGS] = {"space", "id", "other", "gfn",
-	"pages", "frame", "flags", "keep", "last", "copy", "wrong", "fault",
-	"onward", "veto", "hart", "offset", "size", "value", "source", "node",
-	"which", "no-moves"};
+static const char *const arg_name[ARGS] = {
+	[A_SPACE] = "space",
+	[A_ID] = "id",
+	[A_OTHER] = "other",
+	[A_GFN] = "gfn",
+	[A_PAGES] = "pages",
+	[A_FRAME] = "frame",
+	[A_FLAGS] = "flags",
+	[A_KEEP] = "keep",
+	[A_LAST] = "last",
+	[A_COPY] = "copy",
+	[A_WRONG] = "wrong",
+	[A_FAULT] = "fault",
+	[A_ONWARD] = "onward",
+	[A_VETO] = "veto",
+	[A_HART] = "hart",
+	[A_OFFSET] = "offset",
+	[A_SIZE] = "size",
+	[A_VALUE] = "value",
+	[A_SOURCE] = "source",
+	[A_NODE] = "node",
+	[A_WHICH] = "which",
+	[A_NO_MOVES] = "no-moves",
+};
 
 /* Which arguments a step looks at; the others are not worth printing. */
 #define A(arg) (1u << A_##arg)

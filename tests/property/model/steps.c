@@ -213,12 +213,32 @@ static void caches(const struct step *op)
 
 bool step_run(const struct step *op)
 {
-	static void (*const steps[DO_COUNT])(const struct step *op) = {record,
-		record, record, record, record, record, record, record, commit,
-		commit, access_guest, access_guest, access_device,
-		access_device, step_track, step_track, step_node, step_harvest,
-		step_end_harvest, step_end_harvest, step_populate, step_ask,
-		step_option, caches};
+	static void (*const steps[DO_COUNT])(const struct step *op) = {
+		[DO_CREATE] = record,
+		[DO_DELETE] = record,
+		[DO_MOVE] = record,
+		[DO_FLAGS] = record,
+		[DO_RESIZE] = record,
+		[DO_SPLIT] = record,
+		[DO_MERGE] = record,
+		[DO_HOST] = record,
+		[DO_COMMIT] = commit,
+		[DO_DISCARD] = commit,
+		[DO_LOAD] = access_guest,
+		[DO_STORE] = access_guest,
+		[DO_READ] = access_device,
+		[DO_WRITE] = access_device,
+		[DO_TRACK] = step_track,
+		[DO_UNTRACK] = step_track,
+		[DO_NODE] = step_node,
+		[DO_HARVEST] = step_harvest,
+		[DO_DONE] = step_end_harvest,
+		[DO_GIVE_BACK] = step_end_harvest,
+		[DO_POPULATE] = step_populate,
+		[DO_ASK] = step_ask,
+		[DO_OPTION] = step_option,
+		[DO_CACHES] = caches,
+	};
 
 	steps[op->kind](op);
 	fault_set(NULL);

@@ -313,9 +313,17 @@ static void do_host(struct memslot_txn *t, struct want *a)
 
 static void do_operations(struct memslot_txn *t)
 {
-	static void (*const kinds[])(struct memslot_txn * t,
-		struct want * a) = {do_create, do_delete, do_move, do_flags,
-		do_resize, do_split, do_merge, do_host};
+	static void (*const kinds[])(
+		struct memslot_txn * t, struct want * a) = {
+		[DO_CREATE] = do_create,
+		[DO_DELETE] = do_delete,
+		[DO_MOVE] = do_move,
+		[DO_FLAGS] = do_flags,
+		[DO_RESIZE] = do_resize,
+		[DO_SPLIT] = do_split,
+		[DO_MERGE] = do_merge,
+		[DO_HOST] = do_host,
+	};
 
 	for (number = 0; number < w.pendings; number++) {
 		struct want a = want_of(&w.pending[number]);
