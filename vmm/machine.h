@@ -88,6 +88,7 @@ struct vmm_config {
 	uint64_t mem_size;    /* bytes of RAM; 0: VMM_MEM_DEFAULT */
 	uint64_t window_size; /* bytes; 0: VMM_WINDOW_DEFAULT */
 	unsigned cpus;        /* 1 .. VMM_CPUS_MAX; 0: 1 */
+	uint32_t cpu_off;     /* extensions to do without: isa_off_t; 0: none */
 
 	/*
 	 * A kernel file; or code, which is not asked what CPU it is for: so

@@ -9,6 +9,7 @@
 
 #include "memslot/error.h"
 #include "vmm/points.h"
+#include "vmm/soft/isa.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -338,6 +339,11 @@ static int parse_cpus(struct options *o, char *text, struct memslot_error *err)
 	return r;
 }
 
+static int parse_cpu(struct options *o, char *text, struct memslot_error *err)
+{
+	return isa_parse(text, &o->cpu_off, err);
+}
+
 static int parse_accel(struct options *o, char *text, struct memslot_error *err)
 {
 	if (strcmp(text, "auto") == 0)
@@ -439,6 +445,8 @@ static const struct option table[] = {
 	{"--append", "TEXT", false, parse_append, "its command line"},
 	{"--mem", "SIZE", false, parse_mem, "RAM (256M); K, M, G and 0x work"},
 	{"--cpus", "N", false, parse_cpus, "1 to 8 CPUs (1)"},
+	{"--cpu", "rv64[,NAME=off...]", false, parse_cpu,
+		"do without extensions, such as zba, zicbom or sv57"},
 	{"--accel", "auto|soft|kvm", false, parse_accel,
 		"which CPU: the embedded one, the kernel's, or what fits "
 		"(auto)"},

@@ -34,6 +34,7 @@ struct options {
 	enum vmm_flat flat;
 	uint64_t mem_size; /* 0: default */
 	unsigned cpus;     /* 0: default */
+	uint32_t cpu_off;  /* see isa_off_t */
 	struct vmm_slot slot[OPTIONS_SLOTS_MAX];
 	unsigned slot_count;
 	struct options_track track[OPTIONS_TRACKS_MAX];

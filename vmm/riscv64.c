@@ -126,6 +126,12 @@ static int create_devices(
 
 /* ---- the guest -------------------------------------------------------------- */
 
+/* The block size of a cache-block extension; 0: the CPUs do without. */
+static uint32_t block_of(const struct riscv64 *b, enum isa_ext ext)
+{
+	return soft_has(b->soft, ext) ? ISA_CBO_BLOCK : 0;
+}
+
 static int build_fdt(
 	struct vmm_machine *m, struct riscv64 *b, struct memslot_error *err)
 {
@@ -138,6 +144,9 @@ static int build_fdt(
 		.harts = m->config.cpus,
 		.isa = soft_isa(b->soft),
 		.mmu_type = soft_mmu_type(b->soft),
+		.cbom_block = block_of(b, ISA_ZICBOM),
+		.cbop_block = block_of(b, ISA_ZICBOP),
+		.cboz_block = block_of(b, ISA_ZICBOZ),
 		.timebase_hz = TIMEBASE_HZ,
 		.bootargs = m->config.append,
 		.initrd = {b->places.initrd, b->initrd_size},
@@ -215,6 +224,7 @@ static int create_cpus(
 		.entry = b->entry,
 		.a1 = b->places.fdt,
 		.timebase_hz = TIMEBASE_HZ,
+		.isa_off = m->config.cpu_off,
 		.console_out = m->config.output,
 		.console_ctx = m->config.ctx,
 	};

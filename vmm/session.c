@@ -109,6 +109,7 @@ void session_init(struct session *s, const struct options *o)
 		.accel = o->accel,
 		.mem_size = o->mem_size,
 		.cpus = o->cpus,
+		.cpu_off = o->cpu_off,
 		.kernel = o->kernel,
 		.flat = o->flat,
 		.initrd = o->initrd,

@@ -71,6 +71,12 @@ static void fdt_isa(struct tree_writer *w, const struct fdt_machine *m)
 	tree_bytes(w, "riscv,isa-extensions", list, (size_t)len);
 }
 
+static void fdt_block(struct tree_writer *w, const char *name, uint32_t size)
+{
+	if (size)
+		tree_u32(w, name, size);
+}
+
 static void fdt_hart(
 	struct tree_writer *w, const struct fdt_machine *m, unsigned hart)
 {
@@ -81,6 +87,9 @@ static void fdt_hart(
 	tree_text(w, "compatible", "riscv");
 	fdt_isa(w, m);
 	tree_text(w, "mmu-type", m->mmu_type);
+	fdt_block(w, "riscv,cbom-block-size", m->cbom_block);
+	fdt_block(w, "riscv,cbop-block-size", m->cbop_block);
+	fdt_block(w, "riscv,cboz-block-size", m->cboz_block);
 	tree_open(w, "interrupt-controller");
 	tree_u32(w, "#interrupt-cells", 1);
 	tree_bytes(w, "interrupt-controller", NULL, 0);

@@ -36,6 +36,8 @@ struct fdt_machine {
 	unsigned harts;       /* 1 .. FDT_HARTS_MAX; ids from 0 */
 	const char *isa;      /* "rv64imafdc_zicsr_zifencei_sstc" */
 	const char *mmu_type; /* "riscv,sv39" */
+	/* Bytes a cache block has for Zicbom, Zicbop, Zicboz; 0: not there. */
+	uint32_t cbom_block, cbop_block, cboz_block;
 	uint32_t timebase_hz;
 
 	const char *bootargs; /* NULL: none */

@@ -104,6 +104,15 @@ static void put(const struct code *c, struct insn *i, struct decoded d,
 	}
 }
 
+/* As this machine has it: extensions may be off. */
+static struct decoded decode_one(const struct hart *h, uint32_t bits)
+{
+	struct decoded d =
+		(bits & 3) == 3 ? decode_32(bits) : decode_16((uint16_t)bits);
+
+	return isa_has(h->s->config.isa_off, d.ext) ? d : illegal();
+}
+
 static void put_end(const struct code *c, struct block *b)
 {
 	struct decoded end = {.op = OP_END, .rd = X_SINK};
@@ -132,10 +141,8 @@ static void decode(struct hart *h, struct block *b, const uint8_t *host)
 			if (b->bytes + len > room)
 				break; /* across the page: code_cross() */
 			bits |= (uint32_t)parcel(host + b->bytes + 2) << 16;
-			d = decode_32(bits);
-		} else {
-			d = decode_16((uint16_t)bits);
 		}
+		d = decode_one(h, bits);
 		memcpy(raw + b->bytes, &bits, len);
 		put(&h->code, &b->insn[b->count++], d, b->bytes, bits);
 		b->bytes = (uint16_t)(b->bytes + len);
@@ -200,7 +207,7 @@ struct block *code_cross(struct hart *h, uint32_t bits)
 	memset(b, 0, sizeof(*b));
 	b->count = 1;
 	b->bytes = 4;
-	put(c, &b->insn[0], decode_32(bits), 0, bits);
+	put(c, &b->insn[0], decode_one(h, bits), 0, bits);
 	put_end(c, b);
 	memcpy(block_raw(b), &bits, 4);
 	return b;

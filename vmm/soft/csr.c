@@ -31,9 +31,16 @@ void csr_recheck(struct hart *h)
 		atomic_store_explicit(&h->check_at, 0, memory_order_relaxed);
 }
 
+static bool has(const struct hart *h, enum isa_ext ext)
+{
+	return isa_has(h->s->config.isa_off, ext);
+}
+
 /* cycle, time, instret: for U as far as scounteren says. */
 static bool read_counter(const struct hart *h, unsigned csr, uint64_t *v)
 {
+	if (!has(h, ISA_ZICNTR))
+		return false;
 	if (h->mode == MODE_U && !(h->scounteren >> (csr - CSR_CYCLE) & 1))
 		return false;
 	*v = csr == CSR_TIME ? soft_time(h->s) : h->instret;
@@ -86,7 +93,7 @@ static bool csr_read(const struct hart *h, unsigned csr, uint64_t *v)
 		return true;
 	case CSR_STIMECMP:
 		*v = h->stimecmp;
-		return true;
+		return has(h, ISA_SSTC);
 	case CSR_SATP:
 		*v = h->satp;
 		return true;
@@ -102,6 +109,9 @@ static void write_sstatus(struct hart *h, uint64_t v)
 {
 	uint64_t changed = (h->sstatus ^ v) & SSTATUS_WRITABLE;
 
+	/* Without F nothing ever turns it on. */
+	if (!has(h, ISA_F))
+		changed &= ~SSTATUS_FS;
 	h->sstatus ^= changed;
 	if (changed & SSTATUS_MXR)
 		tlb_drop_loads(h);
@@ -115,7 +125,9 @@ static void write_satp(struct hart *h, uint64_t v)
 {
 	unsigned mode = (unsigned)(v >> SATP_MODE_SHIFT);
 
-	if (mode != SATP_BARE && mode != SATP_SV39 && mode != SATP_SV48)
+	if (mode != SATP_BARE && mode != SATP_SV39 &&
+		!(mode == SATP_SV48 && has(h, ISA_SV48)) &&
+		!(mode == SATP_SV57 && has(h, ISA_SV57)))
 		return;
 	v = (uint64_t)mode << SATP_MODE_SHIFT | (v & SATP_PPN);
 	if (v == h->satp)
@@ -135,6 +147,24 @@ static void write_fp(struct hart *h, unsigned csr, uint64_t v)
 		h->fflags = v & 31;
 	}
 	h->sstatus |= SSTATUS_FS;
+}
+
+/*
+ * Privileged spec, "Supervisor Environment Configuration Register". FIOM is
+ * only kept: our fences order I/O anyway. CBIE 2 is reserved.
+ */
+static void write_senvcfg(struct hart *h, uint64_t v)
+{
+	uint64_t can = SENVCFG_FIOM;
+
+	if (has(h, ISA_ZICBOM))
+		can |= SENVCFG_CBIE | SENVCFG_CBCFE;
+	if (has(h, ISA_ZICBOZ))
+		can |= SENVCFG_CBZE;
+	v &= can;
+	if (!(v & SENVCFG_CBIE_FLUSH))
+		v &= ~SENVCFG_CBIE;
+	h->senvcfg = v;
 }
 
 static void csr_write(struct hart *h, unsigned csr, uint64_t v)
@@ -159,7 +189,7 @@ static void csr_write(struct hart *h, unsigned csr, uint64_t v)
 		h->scounteren = v & 7;
 		break;
 	case CSR_SENVCFG:
-		h->senvcfg = v & 1; /* FIOM; our fences order I/O anyway */
+		write_senvcfg(h, v);
 		break;
 	case CSR_SSCRATCH:
 		h->sscratch = v;

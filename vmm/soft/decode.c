@@ -150,7 +150,34 @@ static struct decoded op_amo(uint32_t bits)
 	if ((width != 2 && width != 3) || !known ||
 		(funct5 == 2 && field(bits, 20, 5) != 0))
 		return illegal();
-	return make(OP_AMO, 0, 0, 0, (int32_t)bits);
+	return needs(ISA_A, make(OP_AMO, 0, 0, 0, (int32_t)bits));
+}
+
+/* Chapter "CMO": cbo.inval, cbo.clean, cbo.flush, cbo.zero. */
+static struct decoded op_cbo(uint32_t bits)
+{
+	unsigned what = field(bits, 20, 12);
+
+	if (field(bits, 7, 5) != 0 || (what != 4 && what > 2))
+		return illegal();
+	return needs(what == 4 ? ISA_ZICBOZ : ISA_ZICBOM,
+		make(OP_CBO, 0, 0, 0, (int32_t)bits));
+}
+
+/* Other fields of a fence are hints, to be ignored; one hint has a name. */
+static struct decoded op_misc_mem(uint32_t bits)
+{
+	switch (field(bits, 12, 3)) {
+	case 0:
+		if (bits == 0x0100000f)
+			return make(OP_PAUSE, 0, 0, 0, (int32_t)bits);
+		return make(OP_FENCE, 0, 0, 0, (int32_t)bits);
+	case 1:
+		return make(OP_FENCE_I, 0, 0, 0, 0);
+	case 2:
+		return op_cbo(bits);
+	}
+	return illegal();
 }
 
 static struct decoded op_system(uint32_t bits)
@@ -170,10 +197,20 @@ static struct decoded op_system(uint32_t bits)
 		return make(OP_SRET, 0, 0, 0, 0);
 	case 0x10500073:
 		return make(OP_WFI, 0, 0, 0, 0);
+	case 0x00d00073: /* wrs.nto, wrs.sto */
+	case 0x01d00073:
+		return needs(ISA_ZAWRS, make(OP_PAUSE, 0, 0, 0, 0));
+	case 0x18000073: /* sfence.w.inval, sfence.inval.ir */
+	case 0x18100073:
+		return needs(ISA_SVINVAL, make(OP_SFENCE_ORDER, 0, 0, 0, 0));
 	}
 	if ((bits & 0xfe007fff) == 0x12000073)
 		return make(OP_SFENCE_VMA, 0, field(bits, 15, 5),
 			field(bits, 20, 5), 0);
+	if ((bits & 0xfe007fff) == 0x16000073) /* sinval.vma */
+		return needs(
+			ISA_SVINVAL, make(OP_SFENCE_VMA, 0, field(bits, 15, 5),
+					     field(bits, 20, 5), 0));
 	return illegal();
 }
 
@@ -185,7 +222,35 @@ static struct decoded op_load_fp(uint32_t bits)
 		field(bits, 15, 5), 0, imm_i(bits));
 
 	d.rd = (uint8_t)field(bits, 7, 5);
-	return width == 2 || width == 3 ? d : illegal();
+	if (width != 2 && width != 3)
+		return illegal();
+	return needs(width == 2 ? ISA_F : ISA_D, d);
+}
+
+static struct decoded op_store_fp(uint32_t bits)
+{
+	unsigned width = field(bits, 12, 3);
+
+	if (width != 2 && width != 3)
+		return illegal();
+	return needs(width == 2 ? ISA_F : ISA_D,
+		make(width == 2 ? OP_FSW : OP_FSD, 0, field(bits, 15, 5),
+			field(bits, 20, 5), imm_s(bits)));
+}
+
+/* D is there for all of format 1, and for both ways between the formats. */
+static struct decoded op_fp(uint32_t bits)
+{
+	bool d = field(bits, 25, 2) == 1 ||
+		 (field(bits, 0, 7) == 0x53 && field(bits, 27, 5) == 0x08);
+
+	return needs(d ? ISA_D : ISA_F, make(OP_FP, 0, 0, 0, (int32_t)bits));
+}
+
+/* Where the base instructions know nothing, B may. */
+static struct decoded or_b(struct decoded d, uint32_t bits)
+{
+	return d.op == OP_ILLEGAL ? decode_b(bits) : d;
 }
 
 struct decoded decode_32(uint32_t bits)
@@ -203,39 +268,38 @@ struct decoded decode_32(uint32_t bits)
 		return make(load[funct3], rd, rs1, 0, imm_i(bits));
 	case 0x07:
 		return op_load_fp(bits);
-	case 0x0f: /* other fields of fence are hints, to be ignored */
-		if (funct3 == 0)
-			return make(OP_FENCE, 0, 0, 0, (int32_t)bits);
-		if (funct3 == 1)
-			return make(OP_FENCE_I, 0, 0, 0, 0);
-		break;
+	case 0x0f:
+		return op_misc_mem(bits);
 	case 0x13:
-		return op_imm(bits);
+		return or_b(op_imm(bits), bits);
 	case 0x17:
 		return make(OP_AUIPC, rd, 0, 0, (int32_t)(bits & 0xfffff000u));
 	case 0x1b:
-		return op_imm_w(bits);
+		return or_b(op_imm_w(bits), bits);
 	case 0x23:
 		return make(store[funct3], 0, rs1, rs2, imm_s(bits));
 	case 0x27:
-		if (funct3 == 2 || funct3 == 3)
-			return make(funct3 == 2 ? OP_FSW : OP_FSD, 0, rs1, rs2,
-				imm_s(bits));
-		break;
+		return op_store_fp(bits);
 	case 0x2f:
 		return op_amo(bits);
 	case 0x33:
-		return make(op_reg(funct7, funct3), rd, rs1, rs2, 0);
+		return or_b(
+			needs(funct7 == 1 ? ISA_M : ISA_BASE,
+				make(op_reg(funct7, funct3), rd, rs1, rs2, 0)),
+			bits);
 	case 0x37:
 		return make(OP_LI, rd, 0, 0, (int32_t)(bits & 0xfffff000u));
 	case 0x3b:
-		return make(op_reg_w(funct7, funct3), rd, rs1, rs2, 0);
+		return or_b(needs(funct7 == 1 ? ISA_M : ISA_BASE,
+				    make(op_reg_w(funct7, funct3), rd, rs1, rs2,
+					    0)),
+			bits);
 	case 0x43: /* fmadd, fmsub, fnmsub, fnmadd, and the others */
 	case 0x47:
 	case 0x4b:
 	case 0x4f:
 	case 0x53:
-		return make(OP_FP, 0, 0, 0, (int32_t)bits);
+		return op_fp(bits);
 	case 0x63:
 		return op_branch(bits);
 	case 0x67:

@@ -33,6 +33,7 @@
 #pragma GCC optimize("no-gcse")
 #endif
 
+#include "vmm/soft/arith.h"
 #include "vmm/soft/hart.h"
 
 #define NEXT                  \
@@ -142,66 +143,6 @@
 			goto illegal;         \
 	} while (0)
 #define DIRTY_FP (h->sstatus |= SSTATUS_FS)
-
-/* ---- M extension: what C leaves undefined the spec defines ---------------- */
-
-static inline uint64_t mulh(int64_t a, int64_t b)
-{
-	return (uint64_t)(((__int128)a * b) >> 64);
-}
-
-static inline uint64_t mulhu(uint64_t a, uint64_t b)
-{
-	return (uint64_t)(((unsigned __int128)a * b) >> 64);
-}
-
-static inline uint64_t mulhsu(int64_t a, uint64_t b)
-{
-	/* Read as unsigned, a negative a is 2^64 too much. */
-	return mulhu((uint64_t)a, b) - (a < 0 ? b : 0);
-}
-
-static inline int64_t div64(int64_t a, int64_t b)
-{
-	if (b == 0)
-		return -1;
-	return b == -1 ? (int64_t) - (uint64_t)a : a / b;
-}
-
-static inline int64_t rem64(int64_t a, int64_t b)
-{
-	if (b == 0)
-		return a;
-	return b == -1 ? 0 : a % b;
-}
-
-/* In 64 bits -2^31 / -1 does not overflow, and truncates as asked. */
-static inline int64_t div32(int32_t a, int32_t b)
-{
-	return b ? (int64_t)a / b : -1;
-}
-
-static inline int64_t rem32(int32_t a, int32_t b)
-{
-	return b ? (int64_t)a % b : a;
-}
-
-/*
- * x86 keeps all orders but "writes before, reads after" by itself. Not C11's
- * atomic_thread_fence(): the thread sanitizer does not know it.
- */
-static inline void fence(uint32_t bits)
-{
-#if defined(__x86_64__)
-	bool write_before = bits >> 24 & 5, read_after = bits >> 20 & 10;
-
-	if (!write_before || !read_after) {
-		atomic_signal_fence(memory_order_seq_cst);
-		return;
-	}
-#endif
-	__sync_synchronize();
-}
 
 /*
  * A fetch of the instruction at the last parcel of a page that goes on in
@@ -420,6 +361,49 @@ op_JALR:
 	ALU(REMUW, (uint32_t)RS2 ? SEXT32((uint32_t)RS1 % (uint32_t)RS2)
 				 : SEXT32(RS1));
 
+	/* ---- Zba, Zbb, Zbs ---- */
+
+	ALU(ADDUW, (uint32_t)RS1 + RS2);
+	ALU(SH1ADD, (RS1 << 1) + RS2);
+	ALU(SH2ADD, (RS1 << 2) + RS2);
+	ALU(SH3ADD, (RS1 << 3) + RS2);
+	ALU(SH1ADDUW, ((uint64_t)(uint32_t)RS1 << 1) + RS2);
+	ALU(SH2ADDUW, ((uint64_t)(uint32_t)RS1 << 2) + RS2);
+	ALU(SH3ADDUW, ((uint64_t)(uint32_t)RS1 << 3) + RS2);
+	ALU(SLLIUW, (uint64_t)(uint32_t)RS1 << i->imm);
+	ALU(ANDN, RS1 & ~RS2);
+	ALU(ORN, RS1 | ~RS2);
+	ALU(XNOR, ~(RS1 ^ RS2));
+	ALU(CLZ, clz64(RS1));
+	ALU(CTZ, ctz64(RS1));
+	ALU(CPOP, (uint64_t)__builtin_popcountll(RS1));
+	ALU(CLZW, clz32((uint32_t)RS1));
+	ALU(CTZW, ctz32((uint32_t)RS1));
+	ALU(CPOPW, (uint64_t)__builtin_popcount((uint32_t)RS1));
+	ALU(MIN, (int64_t)RS1 < (int64_t)RS2 ? RS1 : RS2);
+	ALU(MINU, RS1 < RS2 ? RS1 : RS2);
+	ALU(MAX, (int64_t)RS1 > (int64_t)RS2 ? RS1 : RS2);
+	ALU(MAXU, RS1 > RS2 ? RS1 : RS2);
+	ALU(SEXTB, (uint64_t)(int64_t)(int8_t)RS1);
+	ALU(SEXTH, (uint64_t)(int64_t)(int16_t)RS1);
+	ALU(ZEXTH, (uint16_t)RS1);
+	ALU(ROL, rol64(RS1, (unsigned)RS2));
+	ALU(ROR, rol64(RS1, -(unsigned)RS2));
+	ALU(RORI, rol64(RS1, -(unsigned)i->imm));
+	ALU(ROLW, SEXT32(rol32((uint32_t)RS1, (unsigned)RS2)));
+	ALU(RORW, SEXT32(rol32((uint32_t)RS1, -(unsigned)RS2)));
+	ALU(RORIW, SEXT32(rol32((uint32_t)RS1, -(unsigned)i->imm)));
+	ALU(ORCB, orc_b(RS1));
+	ALU(REV8, __builtin_bswap64(RS1));
+	ALU(BCLR, RS1 & ~((uint64_t)1 << (RS2 & 63)));
+	ALU(BEXT, RS1 >> (RS2 & 63) & 1);
+	ALU(BINV, RS1 ^ (uint64_t)1 << (RS2 & 63));
+	ALU(BSET, RS1 | (uint64_t)1 << (RS2 & 63));
+	ALU(BCLRI, RS1 & ~((uint64_t)1 << i->imm));
+	ALU(BEXTI, RS1 >> i->imm & 1);
+	ALU(BINVI, RS1 ^ (uint64_t)1 << i->imm);
+	ALU(BSETI, RS1 | (uint64_t)1 << i->imm);
+
 	/* ---- memory ---- */
 
 	LOAD_X(LB, int8_t)
@@ -440,8 +424,18 @@ op_AMO:
 	if (mem == MEM_LEFT)
 		goto left;
 	NEXT;
+op_CBO:
+	mem = cbo_exec(h, (uint32_t)i->imm);
+	if (mem == MEM_FAULT)
+		goto fault;
+	if (mem == MEM_LEFT)
+		goto left;
+	NEXT;
 op_FENCE:
 	fence((uint32_t)i->imm);
+	NEXT;
+op_PAUSE: /* and wrs.nto, wrs.sto: they may stall as briefly as they like */
+	hart_pause(h);
 	NEXT;
 
 	/* ---- floating point: FS is dirty after anything but a store ---- */
@@ -470,6 +464,10 @@ op_SFENCE_VMA:
 		tlb_drop_all(h);
 	pc += b->bytes;
 	goto jump;
+op_SFENCE_ORDER: /* of Svinval; sinval.vma itself is done at once */
+	if (h->mode == MODE_U)
+		goto illegal;
+	NEXT;
 op_CSR:
 	h->instret = instret - 1; /* not counting itself */
 	if (!csr_exec(h, (uint32_t)i->imm))

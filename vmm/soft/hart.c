@@ -18,6 +18,7 @@
  * that it looks or sleeps, then looks.
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -258,6 +259,13 @@ void hart_sleep(struct hart *h)
 	pthread_mutex_unlock(&h->lock);
 	/* Nobody but the clock may have woken us: look at once. */
 	atomic_store(&h->check_at, 0);
+}
+
+/* The other hart may be waiting for this host CPU. */
+void hart_pause(struct hart *h)
+{
+	(void)h;
+	sched_yield();
 }
 
 static void sleep_until_started(struct hart *h)

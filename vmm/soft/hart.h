@@ -8,6 +8,7 @@
  *   code.c    the cache of decoded blocks
  *   tlb.c     translation caches               mmu.c  the page table walk
  *   mem.c     loads and stores off the fast path    amo.c  atomics
+ *   cbo.c     cache-block operations
  *   csr.c     control registers                trap.c  traps, interrupts
  *   float.c   IEEE 754 arithmetic              fp.c  the F and D extensions
  *   sbi.c     the monitor's services
@@ -228,8 +229,10 @@ struct soft {
 	struct memslot_participant participant;
 	struct memslot_reader reader; /* of the participant's populate */
 	bool joined;
-	uint64_t start_ns; /* of the time CSR */
-	uint64_t tick_ns;  /* one tick, if that is a whole number; or 0 */
+	uint64_t start_ns;     /* of the time CSR */
+	uint64_t tick_ns;      /* one tick, if that is a whole number; or 0 */
+	uint64_t pte_reserved; /* bits of any page table entry */
+	char isa[ISA_STRING_MAX];
 	MEMSLOT_ATOMIC(int) stop; /* STOP_NONE or an enum accel_stop */
 	unsigned harts;           /* that have been initialised */
 	struct hart hart[];
@@ -282,6 +285,9 @@ void hart_signal(struct hart *h);
 void hart_set_irq(struct hart *h, uint32_t bit, bool level);
 /* Outside: sleep until an interrupt enabled in sie is pending, or stop. */
 void hart_sleep(struct hart *h);
+
+/* Inside: the guest is waiting for another hart. */
+void hart_pause(struct hart *h);
 
 /* ---- exec.c --------------------------------------------------------------- */
 
@@ -377,6 +383,11 @@ struct place {
 /* Loops until resolved without leaving; MEM_OK or MEM_FAULT. */
 enum mem mem_resolve(
 	struct hart *h, uint64_t va, enum access access, struct place *p);
+
+/* The block of ISA_CBO_BLOCK bytes at va becomes 0; va is its address. */
+enum mem mem_zero(struct hart *h, uint64_t va);
+/* cbo.*; MEM_FAULT may also be an illegal instruction. */
+enum mem cbo_exec(struct hart *h, uint32_t bits);
 
 /* The A extension; `bits` is a valid AMO instruction. */
 enum mem amo_exec(struct hart *h, uint32_t bits);

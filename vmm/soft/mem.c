@@ -279,3 +279,35 @@ enum mem mem_store(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 			memslot_host(p.slot, page));
 	return done(h);
 }
+
+/* cbo.zero: not one store, but eight that a reader may see one by one. */
+enum mem mem_zero(struct hart *h, uint64_t va)
+{
+	static const uint8_t zero[ISA_CBO_BLOCK];
+	uint8_t old[ISA_CBO_BLOCK];
+	struct report report;
+	struct place p;
+	uint8_t *host;
+	bool want = false;
+
+	h->left = false;
+	p.slot = NULL;
+	host = tlb_find(h->store, va);
+	if (!host) {
+		if (mem_resolve(h, va, ACCESS_STORE, &p) == MEM_FAULT)
+			return MEM_FAULT;
+		if (!p.slot)
+			return fault(h, va, ACCESS_STORE);
+		host = memslot_host(p.slot, p.gpa);
+		want = old_wanted(h, &p);
+	}
+	if (want)
+		memcpy(old, host, sizeof(old));
+	for (unsigned n = 0; n < ISA_CBO_BLOCK; n += 8)
+		write_host(host + n, 8, 0);
+	if (p.slot && written(&p, zero, sizeof(zero), &report)) {
+		report.old = want ? old : NULL;
+		hart_report(h, &report, 1, PAGETRACK_CPU);
+	}
+	return done(h);
+}

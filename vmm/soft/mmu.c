@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu.c - Sv39 and Sv48, as a hardware page table walker would do them
+ * mmu.c - Sv39, Sv48 and Sv57, as a hardware page table walker does them
  *
  * Privileged spec, "Virtual Address Translation Process". A and D bits are
  * set by the walker with a compare-exchange on the entry (Svadu), so they
- * never undo a concurrent change by another hart. Such an update is a write
+ * never undo a concurrent change by another hart; without Svadu they are a
+ * page fault where they are missing (Svade). Such an update is a write
  * to guest memory like any other: it marks the page dirty, and on a tracked
  * page it is reported with source PAGETRACK_WALKER. Reporting means leaving
  * the read section, after which the walk begins anew and finds the bit set.
@@ -89,6 +90,8 @@ static enum mmu update(struct hart *h, const struct memslot *slot, gpa_t at,
 
 	if (want == pte)
 		return MMU_OK;
+	if (!isa_has(h->s->config.isa_off, ISA_SVADU))
+		return page_fault(h, va, access);
 	if (slot->flags & MEMSLOT_READONLY)
 		return access_fault(h, va, access);
 	if (!__atomic_compare_exchange_n(host, &pte, want, false,
@@ -105,11 +108,24 @@ static enum mmu update(struct hart *h, const struct memslot *slot, gpa_t at,
 	return MMU_RETRY;
 }
 
+/*
+ * The size of what a leaf at this level maps, 0 if the entry is reserved.
+ * Svnapot: 64 KiB, at the lowest level, and no other size.
+ */
+static uint64_t leaf_size(uint64_t pte, int level)
+{
+	if (!(pte & PTE_N))
+		return (uint64_t)1 << (12 + 9 * level);
+	if (level != 0 || (pte >> PTE_PPN_SHIFT & 15) != 8)
+		return 0;
+	return (uint64_t)16 << MEMSLOT_PAGE_SHIFT;
+}
+
 enum mmu mmu_translate(
 	struct hart *h, uint64_t va, enum access access, gpa_t *gpa)
 {
 	unsigned mode = (unsigned)(h->satp >> SATP_MODE_SHIFT);
-	int level = mode == SATP_SV48 ? 3 : 2;
+	int level = (int)mode - SATP_SV39 + 2;
 	unsigned top = 64u - 9u * (unsigned)(level + 1) - 12u;
 	gpa_t table = (h->satp & SATP_PPN) << MEMSLOT_PAGE_SHIFT;
 	const struct memslot *slot;
@@ -135,18 +151,22 @@ enum mmu mmu_translate(
 			return access_fault(h, va, access);
 		pte = __atomic_load_n(
 			(uint64_t *)memslot_host(slot, at), __ATOMIC_RELAXED);
-		if (!(pte & PTE_V) || pte & PTE_RESERVED ||
+		if (!(pte & PTE_V) || pte & h->s->pte_reserved ||
+			(pte & PTE_PBMT) == PTE_PBMT ||
 			(pte & (PTE_R | PTE_W)) == PTE_W)
 			return page_fault(h, va, access);
-		size = (uint64_t)1 << shift;
 		if (pte & (PTE_R | PTE_X))
 			break;
-		if (level == 0 || pte & (PTE_A | PTE_D | PTE_U))
+		if (level == 0 ||
+			pte & (PTE_A | PTE_D | PTE_U | PTE_PBMT | PTE_N))
 			return page_fault(h, va, access);
 		table = (pte >> PTE_PPN_SHIFT) << MEMSLOT_PAGE_SHIFT;
 	}
+	size = leaf_size(pte, level);
 	table = (pte >> PTE_PPN_SHIFT & SATP_PPN) << MEMSLOT_PAGE_SHIFT;
-	if (!permitted(h, pte, access) || table & (size - 1))
+	if (pte & PTE_N)
+		table &= ~(size - 1); /* its ppn says 8 there */
+	if (!size || !permitted(h, pte, access) || table & (size - 1))
 		return page_fault(h, va, access);
 	m = update(h, slot, at, va, pte, access);
 	if (m != MMU_OK)

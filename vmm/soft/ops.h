@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/soft/isa.h"
+
 /* By groups of the specification. */
 /* clang-format off */
 #define OPS(X) \
@@ -31,7 +33,14 @@
 	X(LWU) X(SB) X(SH) X(SW) X(SD) \
 	X(FLW) X(FLD) X(FSW) X(FSD) X(FP) \
 	X(AMO) X(FENCE) X(FENCE_I) X(SFENCE_VMA) \
-	X(CSR) X(ECALL) X(EBREAK) X(SRET) X(WFI)
+	X(CSR) X(ECALL) X(EBREAK) X(SRET) X(WFI) \
+	X(ADDUW) X(SH1ADD) X(SH2ADD) X(SH3ADD) \
+	X(SH1ADDUW) X(SH2ADDUW) X(SH3ADDUW) X(SLLIUW) \
+	X(ANDN) X(ORN) X(XNOR) X(CLZ) X(CTZ) X(CPOP) X(CLZW) X(CTZW) X(CPOPW) \
+	X(MIN) X(MINU) X(MAX) X(MAXU) X(SEXTB) X(SEXTH) X(ZEXTH) \
+	X(ROL) X(ROR) X(RORI) X(ROLW) X(RORW) X(RORIW) X(ORCB) X(REV8) \
+	X(BCLR) X(BEXT) X(BINV) X(BSET) X(BCLRI) X(BEXTI) X(BINVI) X(BSETI) \
+	X(CBO) X(PAUSE) X(SFENCE_ORDER)
 /* clang-format on */
 
 #define OP_ENUM(name) OP_##name,
@@ -45,6 +54,7 @@ struct decoded {
 	enum op op;
 	int32_t imm;
 	uint8_t rd, rs1, rs2;
+	uint8_t ext; /* enum isa_ext: which it belongs to */
 };
 
 static inline struct decoded make(
@@ -59,6 +69,12 @@ static inline struct decoded make(
 	};
 }
 
+static inline struct decoded needs(enum isa_ext ext, struct decoded d)
+{
+	d.ext = (uint8_t)ext;
+	return d;
+}
+
 static inline struct decoded illegal(void)
 {
 	return make(OP_ILLEGAL, 0, 0, 0, 0);
@@ -67,6 +83,8 @@ static inline struct decoded illegal(void)
 /* bits[1:0] == 3 / != 3. Anything unknown is OP_ILLEGAL. */
 struct decoded decode_32(uint32_t bits);
 struct decoded decode_16(uint16_t bits);
+/* Part of decode_32(): Zba, Zbb, Zbs. */
+struct decoded decode_b(uint32_t bits);
 /* Does this operation end a block? */
 bool op_ends_block(enum op op);
 

@@ -51,6 +51,7 @@
 #define SATP_BARE       0
 #define SATP_SV39       8
 #define SATP_SV48       9
+#define SATP_SV57       10
 
 /* page table entries */
 #define PTE_V         0x01u
@@ -61,7 +62,17 @@
 #define PTE_A         0x40u
 #define PTE_D         0x80u
 #define PTE_PPN_SHIFT 10
-#define PTE_RESERVED  ((uint64_t)0x3ff << 54) /* no Svnapot, no Svpbmt */
+#define PTE_RESERVED  ((uint64_t)0x7f << 54)
+#define PTE_PBMT      ((uint64_t)3 << 61) /* Svpbmt; 3 is reserved */
+#define PTE_N         ((uint64_t)1 << 63) /* Svnapot */
+
+/* senvcfg */
+#define SENVCFG_FIOM       ((uint64_t)1 << 0)
+#define SENVCFG_CBIE       ((uint64_t)3 << 4)
+#define SENVCFG_CBIE_FLUSH ((uint64_t)1 << 4)
+#define SENVCFG_CBIE_INVAL ((uint64_t)3 << 4)
+#define SENVCFG_CBCFE      ((uint64_t)1 << 6)
+#define SENVCFG_CBZE       ((uint64_t)1 << 7)
 
 /* CSR numbers */
 #define CSR_FFLAGS     0x001

@@ -62,13 +62,13 @@ static struct decoded quadrant0(uint16_t c)
 	case 1:
 		d = make(OP_FLD, 0, r1, 0, offset_d(c));
 		d.rd = (uint8_t)r2;
-		return d;
+		return needs(ISA_D, d);
 	case 2:
 		return make(OP_LW, r2, r1, 0, offset_w(c));
 	case 3:
 		return make(OP_LD, r2, r1, 0, offset_d(c));
 	case 5:
-		return make(OP_FSD, 0, r1, r2, offset_d(c));
+		return needs(ISA_D, make(OP_FSD, 0, r1, r2, offset_d(c)));
 	case 6:
 		return make(OP_SW, 0, r1, r2, offset_w(c));
 	case 7:
@@ -154,7 +154,7 @@ static struct decoded quadrant2(uint16_t c)
 	case 1:
 		d = make(OP_FLD, 0, 2, 0, off_dsp);
 		d.rd = (uint8_t)rd;
-		return d;
+		return needs(ISA_D, d);
 	case 2:
 		if (!rd)
 			return illegal();
@@ -165,7 +165,7 @@ static struct decoded quadrant2(uint16_t c)
 	case 4:
 		return quadrant2_jump(c);
 	case 5:
-		return make(OP_FSD, 0, 2, rs2, off_sdsp);
+		return needs(ISA_D, make(OP_FSD, 0, 2, rs2, off_sdsp));
 	case 6:
 		return make(
 			OP_SW, 0, 2, rs2, bit(c, 9, 4, 2) + bit(c, 7, 2, 6));

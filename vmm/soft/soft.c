@@ -210,6 +210,12 @@ int soft_create(const struct soft_config *config, struct soft **out,
 	s->start_ns = now_ns();
 	if (NS_PER_S % config->timebase_hz == 0)
 		s->tick_ns = NS_PER_S / config->timebase_hz;
+	isa_string(config->isa_off, s->isa);
+	s->pte_reserved = PTE_RESERVED;
+	if (!soft_has(s, ISA_SVPBMT))
+		s->pte_reserved |= PTE_PBMT;
+	if (!soft_has(s, ISA_SVNAPOT))
+		s->pte_reserved |= PTE_N;
 	atomic_init(&s->stop, STOP_NONE);
 	for (; s->harts < config->harts; s->harts++) {
 		ret = hart_init(&s->hart[s->harts], s, s->harts);
@@ -357,12 +363,17 @@ struct irq_line soft_external_irq(struct soft *s, unsigned hart)
 
 const char *soft_isa(const struct soft *s)
 {
-	return "rv64imafdc_zicntr_zicsr_zifencei_sstc_svadu";
+	return s->isa;
 }
 
 const char *soft_mmu_type(const struct soft *s)
 {
-	return "riscv,sv48";
+	return isa_mmu_type(s->config.isa_off);
+}
+
+bool soft_has(const struct soft *s, enum isa_ext ext)
+{
+	return isa_has(s->config.isa_off, ext);
 }
 
 static uint64_t get(const MEMSLOT_ATOMIC(uint64_t) * stat)

@@ -16,6 +16,7 @@
 #include "memslot/memslot.h"
 #include "pagetrack/pagetrack.h"
 #include "vmm/accel.h"
+#include "vmm/soft/isa.h"
 
 MEMSLOT_BEGIN_DECLS
 
@@ -32,6 +33,7 @@ struct soft_config {
 	gpa_t entry;    /* where hart 0 starts, in S mode, satp 0 */
 	uint64_t a1;    /* its a1: address of the device tree; a0 = hartid */
 	uint64_t timebase_hz; /* of the time CSR, 10000000 */
+	isa_off_t isa_off;    /* extensions to do without; 0: none */
 	/* SBI debug console output and input; may be NULL. */
 	void (*console_out)(void *ctx, const void *bytes, size_t len);
 	size_t (*console_in)(void *ctx, void *bytes, size_t len);
@@ -57,8 +59,9 @@ struct irq_line soft_external_irq(struct soft *s, unsigned hart);
 
 /* The isa string for the device tree, for example "rv64imafdc_zicsr_...". */
 const char *soft_isa(const struct soft *s);
-/* "riscv,sv39" or "riscv,sv48" */
+/* "riscv,sv39", "riscv,sv48" or "riscv,sv57" */
 const char *soft_mmu_type(const struct soft *s);
+bool soft_has(const struct soft *s, enum isa_ext ext);
 
 struct soft_stats {
 	uint64_t instructions; /* retired, all harts */

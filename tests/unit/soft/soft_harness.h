@@ -114,6 +114,7 @@ struct sh {
 	struct memslot_reader reader;
 	uint8_t *ram;
 	unsigned harts;
+	isa_off_t isa_off; /* set it before sh_start() */
 	struct rv_program p;
 	uint64_t stream; /* offset of the next result */
 	size_t handler;  /* offset of the trap handler in the program */

@@ -214,6 +214,8 @@ static void walks(bool sv48)
 	size_t i;
 
 	sh_open(&m, 1);
+	/* else bits 61 to 63 mean something: soft_isa tests that */
+	m.isa_off = 1u << ISA_SVNAPOT | 1u << ISA_SVPBMT;
 	for (i = 0; i < N(offsets); i++) {
 		sh_put(&m, SPARE + offsets[i], 0x8082);
 		sh_put(&m, SPARE + offsets[i] + 8, 0x1000 + i);

@@ -36,7 +36,7 @@ static void illegal(void)
 		0x00007003, 0x00004023, 0x00007023, /* ldu, sd+ */
 		0x00002063, 0x00003063,             /* branch funct3 2, 3 */
 		0x00001067, 0x00007067,             /* jalr funct3 */
-		0x00002007, 0x0000200f,             /* flw needs FS; cbo */
+		0x00002007, 0x0030200f, 0x0000208f, /* flw needs FS; cbo */
 		0x00004073,                         /* system funct3 4 */
 		0x30200073,                         /* mret */
 		0x00200073,                         /* uret */
