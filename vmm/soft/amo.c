@@ -8,11 +8,14 @@
  * fault (privileged spec, "Atomicity PMAs": AMONone, RsrvNone). Misaligned
  * addresses trap (no Zam, no misaligned atomicity granule).
  *
- * SC succeeds if memory still holds what LR loaded. A store of the same
- * value in between goes unnoticed; that is more than the spec's reservation
- * forbids, but no use of LR/SC written in the forms that the spec
- * guarantees progress for can tell, and so do all emulators that run harts
- * in parallel.
+ * SC succeeds if it has LR's address and size and memory still holds what LR
+ * loaded. Here we are less than exact: if other harts changed the value and
+ * changed it back in between, SC should fail ("Load-Reserved/Store-
+ * Conditional Instructions": it must if a store from another hart can be
+ * observed in between) and succeeds. To see such stores all stores would have
+ * to pay. Code for which a compare-and-swap would do, which is what compilers
+ * and Linux use LR/SC for, cannot tell. With --deterministic reservations are
+ * exact: they end when another hart runs.
  */
 #include "vmm/soft/hart.h"
 
@@ -152,6 +155,7 @@ static enum mem load_reserved(
 		return MEM_FAULT;
 	if (p.slot)
 		fill(h, h->load, va, p.gpa, host);
+	h->reserve_va = va;
 	h->reserve_gpa = p.gpa;
 	h->reserve_size = size;
 	h->reserve_value = load(host, size);
@@ -167,9 +171,16 @@ static enum mem store_conditional(
 	uint8_t *host;
 	bool ok;
 
+	/* Without a reservation for it memory is not looked at. */
+	if (!h->reserve_size || h->reserve_va != va) {
+		h->reserve_size = 0;
+		h->x[rd] = 1;
+		return MEM_OK;
+	}
 	host = locate(h, va, ACCESS_STORE, &p);
 	if (!host)
 		return MEM_FAULT;
+	/* The address may lead elsewhere than it did for LR. */
 	ok = h->reserve_size == size && h->reserve_gpa == p.gpa &&
 	     exchange(host, size, &old, v);
 	h->reserve_size = 0;

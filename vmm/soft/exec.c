@@ -438,7 +438,7 @@ op_PAUSE: /* and wrs.nto, wrs.sto: they may stall as briefly as they like */
 	hart_pause(h);
 	NEXT;
 
-	/* ---- floating point: FS is dirty after anything but a store ---- */
+	/* ---- floating point: FS is dirty once a register or flag is written ---- */
 
 	LOAD(FLW, uint32_t, NEED_FP, (h->f[i->rd] = BOX(v), DIRTY_FP))
 	LOAD(FLD, uint64_t, NEED_FP, (h->f[i->rd] = v, DIRTY_FP))

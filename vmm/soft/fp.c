@@ -255,7 +255,8 @@ bool fp_exec(struct hart *h, uint32_t bits)
 
 	if (!fp_enabled(h) || format > 1 || !dispatch(&p, bits))
 		return false;
-	h->sstatus |= SSTATUS_FS;
+	if (!p.writes_x || p.env.flags)
+		h->sstatus |= SSTATUS_FS;
 	h->fflags |= p.env.flags;
 	if (p.writes_x)
 		h->x[p.rd ? p.rd : X_SINK] = p.result;

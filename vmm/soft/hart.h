@@ -195,6 +195,7 @@ struct hart {
 	uint64_t f[32];
 	uint32_t fflags, frm;
 	/* LR's reservation: size 0 is none */
+	uint64_t reserve_va;
 	gpa_t reserve_gpa;
 	uint64_t reserve_value;
 	unsigned reserve_size;
