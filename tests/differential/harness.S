@@ -182,7 +182,8 @@ trap:
 	bne t0, t1, 1f
 	addi s6, s6, 2
 1:	csrw sepc, s6
-	csrw stval, zero /* which the log has, and compares with some leeway */
+	csrw scause, zero /* the log has them, and is compared with some leeway */
+	csrw stval, zero
 	mv x31, s0
 	.irp n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
 	ld x\n, K_X + 8 * \n(x31)

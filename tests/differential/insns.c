@@ -191,13 +191,14 @@ static uint32_t floating(struct rng *r)
  *       store finds it;  satp: only read
  *   sstatus  QEMU lets UXL be written; by unit_random(), without that; read
  *       in traps only, since FS is "dirty" in different degrees of haste
+ *   sepc  QEMU keeps its lowest bit
  *   scounteren, senvcfg  by immediates of bits that both CPUs have
  *   cycle, time, instret  differ by nature: only as traps, rd is x0
  */
 static uint32_t csr(struct rng *r)
 {
 	static const uint32_t free_list[] = {
-		0x001, 0x002, 0x003, 0x141, 0x142, 0x143, 0x144};
+		0x001, 0x002, 0x003, 0x142, 0x143, 0x144};
 	static const uint32_t read_list[] = {0x180, 0x104, 0x106, 0x10a};
 	static const uint32_t none_list[] = {0x000, 0x004, 0x107, 0x145, 0x181,
 		0x200, 0x300, 0x341, 0x3a0, 0x600, 0x7a0, 0x7b0, 0xb00, 0xc03,

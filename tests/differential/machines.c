@@ -24,7 +24,7 @@ void ours_run(uint8_t *ram, isa_off_t off)
 	struct memslots *slots;
 	struct bus bus = {0};
 	struct soft *soft;
-	enum soft_stop why;
+	enum accel_stop why;
 	const struct memslot_config slot = {
 		.id = 0,
 		.gpa = RAM_BASE,
@@ -45,7 +45,7 @@ void ours_run(uint8_t *ram, isa_off_t off)
 	config.slots = slots;
 	if (soft_create(&config, &soft, &err) || soft_run(soft, &why, &err))
 		die("our CPU", err.text);
-	if (why != SOFT_STOP_SHUTDOWN)
+	if (why != ACCEL_STOP_POWEROFF)
 		die("our CPU", "did not come to the end of its cases");
 	soft_destroy(soft);
 	memslots_destroy(slots);

@@ -17,6 +17,16 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/lib/common.sh
 . "$root/tests/lib/common.sh"
 
+# Debian 13 has a package of its own for it.
+qemu()
+{
+	if apt-cache show qemu-system-riscv >/dev/null 2>&1; then
+		echo qemu-system-riscv qemu-system-riscv64
+	else
+		echo qemu-system-misc qemu-system-riscv64
+	fi
+}
+
 # One package a line, and how to see without dpkg that it is there: a
 # command, or a header that the compiler must find.
 group()
@@ -42,7 +52,9 @@ group()
 		util-linux flock
 		xz-utils xz
 		END
-	test) cat <<-END ;;
+	test)
+		qemu
+		cat <<-END
 		clang clang
 		libclang-rt-dev clang
 		binutils strip
@@ -56,14 +68,8 @@ group()
 		libc6-dev-arm64-cross aarch64-linux-gnu-gcc
 		util-linux setarch
 		END
-	bench)
-		# Debian 13 has a package of its own for it.
-		if apt-cache show qemu-system-riscv >/dev/null 2>&1; then
-			echo qemu-system-riscv qemu-system-riscv64
-		else
-			echo qemu-system-misc qemu-system-riscv64
-		fi
 		;;
+	bench) qemu ;;
 	lab) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
 		cpio cpio

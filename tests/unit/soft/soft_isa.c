@@ -98,6 +98,24 @@ static void instructions(void)
 	}
 }
 
+/* Zbb where QEMU 7.2 errs. */
+static void ctzw(void)
+{
+	static const uint64_t in[] = {0, 1ull << 63, 1ull << 32, ~0ull << 31};
+	static const uint64_t out[] = {32, 32, 32, 31};
+	struct sh m;
+
+	sh_open(&m, 1);
+	for (size_t i = 0; i < N(in); i++) {
+		sh_li(&m, RV_A0, in[i]);
+		E(0x6015151b); /* ctzw a0, a0 */
+		sh_expect(&m, RV_A0, out[i], "ctzw %#llx",
+			(unsigned long long)in[i]);
+	}
+	sh_run(&m);
+	sh_close(&m);
+}
+
 /* What is left of a write of all ones, or of another value. */
 static void expect_csr(struct sh *m, unsigned csr, uint64_t write,
 	uint64_t mask, uint64_t left, const char *what)
@@ -439,6 +457,7 @@ int main(void)
 	sh_watchdog(100);
 	names();
 	instructions();
+	ctzw();
 	csrs();
 	cbo_permission();
 	cbo_effect();
