@@ -252,6 +252,9 @@ static int choose_platform(struct vmm_machine *m,
 		if (note.text[0] && c->note)
 			c->note(c->ctx, note.text);
 	}
+	if (c->deterministic && c->accel == VMM_ACCEL_KVM)
+		return memslot_fail(err, -EINVAL,
+			"only the embedded CPU can be deterministic");
 	m->platform =
 		c->accel == VMM_ACCEL_KVM ? &x86_platform : &riscv64_platform;
 	range_size = m->platform->map.range_size;

@@ -89,6 +89,12 @@ struct vmm_config {
 	uint64_t window_size; /* bytes; 0: VMM_WINDOW_DEFAULT */
 	unsigned cpus;        /* 1 .. VMM_CPUS_MAX; 0: 1 */
 	uint32_t cpu_off;     /* extensions to do without: isa_off_t; 0: none */
+	/*
+	 * Embedded CPU only, else -EINVAL: the same guest, seed and input do
+	 * the same in all runs.
+	 */
+	bool deterministic;
+	uint64_t seed; /* of the guest's random numbers */
 
 	/*
 	 * A kernel file; or code, which is not asked what CPU it is for: so

@@ -490,6 +490,10 @@ int options_help(void)
 			   "        a PCI device that shadows tables of the "
 			   "guest (docs/vgtt.md);\n"
 			   "        SIZE of its aperture (16M)\n"
+			   "  --deterministic[=SEED]\n"
+			   "        embedded CPU: one thread, time counts "
+			   "instructions, the same\n"
+			   "        SEED (0) and input give the same run\n"
 			   "  -v    say what is done\n"
 			   "  --help, --version\n\n"
 			   "Fault points for --inject:\n");
@@ -533,6 +537,13 @@ static bool parse_simple(
 		o->verbose = true;
 	} else if (strcmp(arg, "--no-reboot") == 0) {
 		o->no_reboot = true;
+	} else if (strcmp(arg, "--deterministic") == 0) {
+		o->deterministic = true;
+	} else if (strncmp(arg, "--deterministic=",
+			   strlen("--deterministic=")) == 0) {
+		o->deterministic = true;
+		*r = number("--deterministic", arg + strlen("--deterministic="),
+			&o->seed, err);
 	} else if (strcmp(arg, "--vgtt") == 0) {
 		o->vgtt = true;
 	} else if (strncmp(arg, "--vgtt=", strlen("--vgtt=")) == 0) {
@@ -602,6 +613,11 @@ static int check(const struct options *o, struct memslot_error *err)
 		return memslot_fail(err, -EINVAL,
 			"--report goes with --move-slot, which has something "
 			"to report");
+	if (o->deterministic && o->action == OPTIONS_MOVE_SLOT)
+		return memslot_fail(err, -EINVAL,
+			"--move-slot moves by the host's clock, so that no two "
+			"runs are alike; with --deterministic let the guest "
+			"ask the slot controller");
 	if (o->dump_dtb && o->action == OPTIONS_MOVE_SLOT)
 		return memslot_fail(err, -EINVAL,
 			"--dump-dtb runs nothing, --move-slot does: choose");

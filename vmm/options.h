@@ -45,6 +45,8 @@ struct options {
 	bool json;
 	bool verbose;
 	bool no_reboot;
+	bool deterministic;
+	uint64_t seed; /* of --deterministic */
 	bool vgtt;
 	uint64_t vgtt_aperture; /* 0: default */
 	/* --move-slot, where given */

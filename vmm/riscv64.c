@@ -61,11 +61,19 @@ static int create_plic(
 	return r;
 }
 
+/* Without the host's clock it is the year 2000 when a guest starts. */
+static uint64_t rtc_now(void *ctx)
+{
+	const struct riscv64 *b = ctx;
+
+	return 946684800000000000u + soft_clock_ns(b->soft);
+}
+
 static int create_rtc(
 	struct vmm_machine *m, struct riscv64 *b, struct memslot_error *err)
 {
-	int r = rtc_init(
-		&b->rtc, plic_line(&b->plic, RISCV64_RTC_IRQ), NULL, NULL, err);
+	int r = rtc_init(&b->rtc, plic_line(&b->plic, RISCV64_RTC_IRQ),
+		m->config.deterministic ? rtc_now : NULL, b, err);
 
 	b->has_rtc = r == 0;
 	if (!r && m->config.timer)
@@ -132,12 +140,27 @@ static uint32_t block_of(const struct riscv64 *b, enum isa_ext ext)
 	return soft_has(b->soft, ext) ? ISA_CBO_BLOCK : 0;
 }
 
+/* Bytes to seed the guest's random numbers with; how many there are. */
+static size_t random_seed(
+	const struct vmm_machine *m, uint8_t *seed, size_t size)
+{
+	ssize_t n;
+
+	if (m->config.deterministic) {
+		memset(seed, 0, size);
+		memcpy(seed, &m->config.seed, sizeof(m->config.seed));
+		return size;
+	}
+	n = getrandom(seed, size, GRND_NONBLOCK);
+	return n > 0 ? (size_t)n : 0;
+}
+
 static int build_fdt(
 	struct vmm_machine *m, struct riscv64 *b, struct memslot_error *err)
 {
 	const struct fdt_range ram = {RISCV64_RAM_BASE, m->config.mem_size};
 	uint8_t seed[32];
-	ssize_t seeded = getrandom(seed, sizeof(seed), GRND_NONBLOCK);
+	size_t seeded = random_seed(m, seed, sizeof(seed));
 	const struct fdt_machine d = {
 		.ram = &ram,
 		.ram_count = 1,
@@ -150,8 +173,8 @@ static int build_fdt(
 		.timebase_hz = TIMEBASE_HZ,
 		.bootargs = m->config.append,
 		.initrd = {b->places.initrd, b->initrd_size},
-		.rng_seed = seeded > 0 ? seed : NULL,
-		.rng_seed_size = seeded > 0 ? (size_t)seeded : 0,
+		.rng_seed = seeded ? seed : NULL,
+		.rng_seed_size = seeded,
 		.plic = {RISCV64_PLIC_BASE, PLIC_SIZE},
 		.plic_sources = RISCV64_PLIC_SOURCES,
 		.uart = {RISCV64_UART_BASE, UART_SIZE},
@@ -225,6 +248,7 @@ static int create_cpus(
 		.a1 = b->places.fdt,
 		.timebase_hz = TIMEBASE_HZ,
 		.isa_off = m->config.cpu_off,
+		.deterministic = m->config.deterministic,
 		.console_out = m->config.output,
 		.console_ctx = m->config.ctx,
 	};

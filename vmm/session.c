@@ -110,6 +110,8 @@ void session_init(struct session *s, const struct options *o)
 		.mem_size = o->mem_size,
 		.cpus = o->cpus,
 		.cpu_off = o->cpu_off,
+		.deterministic = o->deterministic,
+		.seed = o->seed,
 		.kernel = o->kernel,
 		.flat = o->flat,
 		.initrd = o->initrd,

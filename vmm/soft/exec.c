@@ -241,7 +241,8 @@ look:
 	/* First announce that we look, then look: see hart.c. */
 	atomic_store(&h->check_at, instret + POLL_INSNS);
 	atomic_store_explicit(&h->stat_instret, instret, memory_order_relaxed);
-	if (atomic_load(&h->kicked))
+	h->instret = instret; /* the clock of lockstep.c */
+	if (atomic_load(&h->kicked) || instret >= h->turn_end)
 		goto kicked;
 	if (trap_interrupt(h, &pc))
 		goto jump;

@@ -62,6 +62,7 @@ int hart_init(struct hart *h, struct soft *s, unsigned id)
 	h->id = id;
 	h->code_gen = 1;
 	h->stimecmp = ~(uint64_t)0;
+	h->turn_end = ~(uint64_t)0;
 	/* As firmware leaves it: Linux's vDSO reads the time in U mode. */
 	h->scounteren = 7;
 	h->mode = MODE_S;
@@ -217,6 +218,8 @@ void hart_report(struct hart *h, struct report *r, unsigned count,
 void hart_signal(struct hart *h)
 {
 	atomic_store(&h->check_at, 0);
+	if (h->s->config.deterministic)
+		h = &h->s->hart[0]; /* which sleeps for all */
 	if (!atomic_load(&h->sleeping))
 		return;
 	pthread_mutex_lock(&h->lock);
@@ -251,6 +254,10 @@ static void wait_for_timer(struct hart *h)
 
 void hart_sleep(struct hart *h)
 {
+	if (h->s->config.deterministic) {
+		h->waiting = true;
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	atomic_store(&h->sleeping, true);
 	while (!soft_stopping(h->s) && !(csr_sip(h) & h->sie))
@@ -264,8 +271,12 @@ void hart_sleep(struct hart *h)
 /* The other hart may be waiting for this host CPU. */
 void hart_pause(struct hart *h)
 {
-	(void)h;
-	sched_yield();
+	if (!h->s->config.deterministic) {
+		sched_yield();
+		return;
+	}
+	h->turn_end = 0;
+	atomic_store_explicit(&h->check_at, 0, memory_order_relaxed);
 }
 
 static void sleep_until_started(struct hart *h)
@@ -297,6 +308,21 @@ static void start(struct hart *h)
 	atomic_store(&h->state, HART_STARTED);
 }
 
+void hart_run(struct hart *h)
+{
+	enum hart_exit why;
+
+	if (atomic_load(&h->state) == HART_START_PENDING)
+		start(h);
+	hart_enter(h);
+	why = hart_exec(h);
+	hart_leave(h);
+	if (why == EXIT_ECALL)
+		sbi_call(h);
+	else if (why == EXIT_WFI)
+		hart_sleep(h);
+}
+
 void hart_main(struct hart *h)
 {
 	for (;;) {
@@ -304,23 +330,11 @@ void hart_main(struct hart *h)
 		atomic_store(&h->kicked, false);
 		if (soft_stopping(h->s))
 			break;
-		switch (atomic_load(&h->state)) {
-		case HART_STARTED:
-			break;
-		case HART_START_PENDING:
-			start(h);
-			break;
-		default:
+		if (atomic_load(&h->state) != HART_STARTED &&
+			atomic_load(&h->state) != HART_START_PENDING)
 			sleep_until_started(h);
-			continue;
-		}
-		hart_enter(h);
-		enum hart_exit why = hart_exec(h);
-		hart_leave(h);
-		if (why == EXIT_ECALL)
-			sbi_call(h);
-		else if (why == EXIT_WFI)
-			hart_sleep(h);
+		else
+			hart_run(h);
 	}
 	atomic_store_explicit(
 		&h->stat_instret, h->instret, memory_order_relaxed);

@@ -12,6 +12,7 @@
  *   csr.c     control registers                trap.c  traps, interrupts
  *   float.c   IEEE 754 arithmetic              fp.c  the F and D extensions
  *   sbi.c     the monitor's services
+ *   lockstep.c  all harts in one thread, with --deterministic
  *
  * The rule that everything else rests on: guest code and everything that
  * looks at a slot or a translation runs inside the hart's read section.
@@ -179,9 +180,11 @@ struct hart {
 	struct code code;
 
 	/* warm: traps, csr instructions, slow paths */
-	uint64_t pc;      /* while not in the loop */
-	uint64_t instret; /* the same */
-	uint64_t value;   /* what a slow load has read */
+	uint64_t pc;       /* while not in the loop */
+	uint64_t instret;  /* the same */
+	uint64_t value;    /* what a slow load has read */
+	uint64_t turn_end; /* the loop returns soon after: lockstep.c */
+	bool waiting;      /* for an interrupt, the same */
 	uint64_t cause, tval;
 	bool left;      /* the section was left since this was cleared */
 	unsigned lefts; /* how often MEM_LEFT has been seen */
@@ -234,8 +237,11 @@ struct soft {
 	uint64_t tick_ns;      /* one tick, if that is a whole number; or 0 */
 	uint64_t pte_reserved; /* bits of any page table entry */
 	char isa[ISA_STRING_MAX];
-	MEMSLOT_ATOMIC(int) stop; /* STOP_NONE or an enum accel_stop */
-	unsigned harts;           /* that have been initialised */
+	MEMSLOT_ATOMIC(uint64_t) past; /* lockstep.c: done and skipped */
+	struct hart *turn;             /* whose turn it is, or NULL */
+	uint64_t turn_begin;           /* its instret then */
+	MEMSLOT_ATOMIC(int) stop;      /* STOP_NONE or an enum accel_stop */
+	unsigned harts;                /* that have been initialised */
 	struct hart hart[];
 };
 
@@ -261,6 +267,7 @@ bool soft_stopping(const struct soft *s);
 int hart_init(struct hart *h, struct soft *s, unsigned id);
 void hart_fini(struct hart *h);
 void hart_main(struct hart *h); /* until the machine stops */
+void hart_run(struct hart *h);  /* until the loop returns; a started one */
 
 /* In and out of the read section. hart_enter drains the mailbox. */
 void hart_enter(struct hart *h);
@@ -289,6 +296,13 @@ void hart_sleep(struct hart *h);
 
 /* Inside: the guest is waiting for another hart. */
 void hart_pause(struct hart *h);
+
+/* ---- lockstep.c ----------------------------------------------------------- */
+
+void lockstep_run(struct soft *s); /* until the machine stops */
+uint64_t lockstep_time(const struct soft *s);
+/* As it was when the present turn began. Any thread. */
+uint64_t lockstep_turn_time(const struct soft *s);
 
 /* ---- exec.c --------------------------------------------------------------- */
 

@@ -208,7 +208,8 @@ static struct sbi_ret hsm_suspend(struct hart *h, uint64_t type)
 	}
 	atomic_store(&h->state, HART_SUSPENDED);
 	hart_sleep(h);
-	atomic_store(&h->state, HART_STARTED);
+	if (!h->waiting) /* else lockstep.c sees to it */
+		atomic_store(&h->state, HART_STARTED);
 	return ok(0);
 }
 

@@ -45,12 +45,25 @@ static uint64_t now_ns(void)
 
 uint64_t soft_time(const struct soft *s)
 {
-	uint64_t ns = now_ns() - s->start_ns;
+	uint64_t ns;
+
+	if (s->config.deterministic)
+		return lockstep_time(s);
+	ns = now_ns() - s->start_ns;
 
 	if (LIKELY(s->tick_ns))
 		return ns / s->tick_ns;
 	return (uint64_t)((unsigned __int128)ns * s->config.timebase_hz /
 			  NS_PER_S);
+}
+
+uint64_t soft_clock_ns(const struct soft *s)
+{
+	uint64_t time =
+		s->config.deterministic ? lockstep_turn_time(s) : soft_time(s);
+
+	return (uint64_t)((unsigned __int128)time * NS_PER_S /
+			  s->config.timebase_hz);
 }
 
 uint64_t soft_deadline_ns(const struct soft *s, uint64_t time)
@@ -285,10 +298,12 @@ static void *hart_thread(void *ctx)
 
 int soft_run(struct soft *s, enum accel_stop *why, struct memslot_error *err)
 {
-	unsigned started;
+	unsigned started = 1;
 	int ret = 0;
 
-	for (started = 1; started < s->harts; started++) {
+	if (s->config.deterministic)
+		started = s->harts;
+	for (; started < s->harts; started++) {
 		struct hart *h = &s->hart[started];
 
 		ret = pthread_create(&h->thread, NULL, hart_thread, h);
@@ -297,9 +312,11 @@ int soft_run(struct soft *s, enum accel_stop *why, struct memslot_error *err)
 	}
 	if (ret)
 		soft_request_stop(s, ACCEL_STOP_ERROR);
+	else if (s->config.deterministic)
+		lockstep_run(s);
 	else
 		hart_main(&s->hart[0]);
-	for (unsigned n = 1; n < started; n++)
+	for (unsigned n = 1; !s->config.deterministic && n < started; n++)
 		pthread_join(s->hart[n].thread, NULL);
 	/* The stop has been obeyed; a later run goes on from here. */
 	*why = (enum accel_stop)atomic_exchange(&s->stop, STOP_NONE);

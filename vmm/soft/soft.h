@@ -33,7 +33,12 @@ struct soft_config {
 	gpa_t entry;    /* where hart 0 starts, in S mode, satp 0 */
 	uint64_t a1;    /* its a1: address of the device tree; a0 = hartid */
 	uint64_t timebase_hz; /* of the time CSR, 10000000 */
-	isa_off_t isa_off;    /* extensions to do without; 0: none */
+	/*
+	 * One thread, time from the instruction counter: the same guest with
+	 * the same input does the same. See lockstep.c.
+	 */
+	bool deterministic;
+	isa_off_t isa_off; /* extensions to do without; 0: none */
 	/* SBI debug console output and input; may be NULL. */
 	void (*console_out)(void *ctx, const void *bytes, size_t len);
 	size_t (*console_in)(void *ctx, void *bytes, size_t len);
@@ -61,6 +66,11 @@ struct irq_line soft_external_irq(struct soft *s, unsigned hart);
 const char *soft_isa(const struct soft *s);
 /* "riscv,sv39", "riscv,sv48" or "riscv,sv57" */
 const char *soft_mmu_type(const struct soft *s);
+/*
+ * Nanoseconds that the time CSR says since the start; any thread. With
+ * config.deterministic as of the beginning of a hart's turn.
+ */
+uint64_t soft_clock_ns(const struct soft *s);
 bool soft_has(const struct soft *s, enum isa_ext ext);
 
 struct soft_stats {

@@ -12,6 +12,7 @@ uint64_t trap_enter(struct hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
 {
 	uint64_t base = h->stvec & ~(uint64_t)3;
 
+	h->reserve_size = 0; /* what follows is another program's business */
 	h->scause = cause;
 	h->stval = tval;
 	h->sepc = pc;

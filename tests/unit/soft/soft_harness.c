@@ -198,6 +198,7 @@ void sh_start(struct sh *m)
 	c.bus = &m->bus;
 	c.harts = m->harts;
 	c.isa_off = m->isa_off;
+	c.deterministic = m->deterministic;
 	c.entry = RAM;
 	c.timebase_hz = 10000000;
 	c.console_out = console_out;

@@ -114,7 +114,8 @@ struct sh {
 	struct memslot_reader reader;
 	uint8_t *ram;
 	unsigned harts;
-	isa_off_t isa_off; /* set it before sh_start() */
+	isa_off_t isa_off; /* set these before sh_start() */
+	bool deterministic;
 	struct rv_program p;
 	uint64_t stream; /* offset of the next result */
 	size_t handler;  /* offset of the trap handler in the program */

@@ -593,6 +593,7 @@ static void readonly(void)
 	T(rv_sh(RV_A0, RV_A0, 2), CAUSE_STORE_ACCESS, TWO + 2)
 	T(rv_sw(RV_A0, RV_A0, 4), CAUSE_STORE_ACCESS, TWO + 4)
 	T(rv_sd(RV_A0, RV_A0, 8), CAUSE_STORE_ACCESS, TWO + 8)
+	E(rv_lr_d(RV_A2, RV_A0)); /* else sc looks at no memory */
 	T(rv_sc_d(RV_A2, RV_A0, RV_A0), CAUSE_STORE_ACCESS, TWO)
 	T(rv_amoadd_d(RV_A2, RV_A0, RV_A0), CAUSE_STORE_ACCESS, TWO)
 	T(rv_amoswap_w(RV_A2, RV_A0, RV_A1), CAUSE_STORE_ACCESS, TWO + 4)
