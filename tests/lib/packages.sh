@@ -59,6 +59,7 @@ group()
 		libclang-rt-dev clang
 		binutils strip
 		device-tree-compiler dtc
+		u-boot-qemu sh
 		acpica-tools iasl
 		spin spin
 		clang-format clang-format

@@ -17,7 +17,7 @@ vmm=${VMM:-$root/build/vmm/vmm}
 kernel=${KERNEL:-$cache/riscv64/Image}
 
 if [ ! -s "$kernel" ] || ! command -v riscv64-linux-gnu-gcc >/dev/null; then
-	reason="no guest: tests/lib/guest-riscv64.sh fetches the kernel"
+	reason="no guest: tests/lib/guest.sh riscv64 fetches the kernel"
 	[ "${CI:-}" != true ] || die "$reason"
 	echo "SKIP: $reason"
 	exit 77
