@@ -24,7 +24,7 @@ void ours_run(uint8_t *ram, isa_off_t off)
 	struct memslots *slots;
 	struct bus bus = {0};
 	struct soft *soft;
-	enum accel_stop why;
+	enum accel_stop why = ACCEL_STOP_ERROR;
 	const struct memslot_config slot = {
 		.id = 0,
 		.gpa = RAM_BASE,
