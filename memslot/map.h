@@ -60,10 +60,16 @@ void map_edit_drop(struct map_edit *e);
 /* The edit has been published and no reader is left: free what it replaced. */
 void map_edit_finish(struct map_edit *e);
 
+/* The last of four keys that is <= key, the first if there is none. */
+static inline unsigned map_index4(const uint64_t *k, uint64_t key)
+{
+	return (k[1] <= key) + (k[2] <= key) + (k[3] <= key);
+}
+
 /*
- * The last entry with a key <= key, the first if there is none. Which keys
- * are compared depends on `key` once only: the processor guesses nothing and
- * waits for memory twice, not log2(MAP_FANOUT) times.
+ * The same of all keys of a node. Which ones are compared depends on `key`
+ * once only: the processor guesses nothing and waits for memory twice, not
+ * log2(MAP_FANOUT) times.
  */
 static inline unsigned map_index(const struct map_node *n, uint64_t key)
 {
@@ -72,8 +78,7 @@ static inline unsigned map_index(const struct map_node *n, uint64_t key)
 
 	_Static_assert(MAP_FANOUT == 16, "four times four");
 	four = 4u * ((k[4] <= key) + (k[8] <= key) + (k[12] <= key));
-	k += four;
-	return four + (k[1] <= key) + (k[2] <= key) + (k[3] <= key);
+	return four + map_index4(k + four, key);
 }
 
 /*
@@ -85,8 +90,10 @@ static inline const struct map_node *map_seek(
 {
 	if (!n)
 		return NULL;
+	/* Of a small map, the root has few entries: half the work. */
 	for (unsigned level = n->level; level; level--)
-		n = n->ptr[map_index(n, key)];
+		n = n->ptr[n->count <= 4 ? map_index4(n->key, key)
+					 : map_index(n, key)];
 	*at = map_index(n, key);
 	return n;
 }
