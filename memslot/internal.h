@@ -25,14 +25,22 @@ struct memslot_set {
 	struct map_node *by_host; /* host_key; intervals may overlap */
 };
 
+/* Keeps what two sides write out of each other's cache lines. */
+#define MEMSLOT_APART 64
+
 struct memslots {
-	const struct memslot_platform *pf;
+	/*
+	 * Readers load these when they enter or meet an invalid slot; the
+	 * writer stores to them a few times in a transaction. Pads, not an
+	 * alignment: memory is aligned for any type, not for a cache line.
+	 */
+	char apart_before[MEMSLOT_APART];
 	_Atomic(struct memslot_set *) set;
-	/* readers: what they touch when they enter, meet invalid slots */
-	_Atomic(uint64_t) epoch;
 	_Atomic(uint32_t) window;  /* odd: some slot is invalid */
 	_Atomic(uint32_t) waiting; /* readers that sleep on `window` */
+	char apart_after[MEMSLOT_APART];
 
+	const struct memslot_platform *pf;
 	struct memslot_lock readers_lock; /* `readers`, grace periods */
 	struct memslot_reader *readers;
 
@@ -94,6 +102,9 @@ void ms_unlock_txn(struct memslots *ms);
 void ms_break(struct memslots *ms);
 /* Does the calling thread hold it? */
 bool ms_owns_txn(const struct memslots *ms);
+
+/* memslots_synchronize() for somebody who can wait longer. */
+void ms_synchronize_gently(struct memslots *ms);
 
 /* The published set; only while the transaction lock is held. */
 static inline struct memslot_set *ms_set(struct memslots *ms)

@@ -26,7 +26,6 @@ int memslots_create(const struct memslot_platform *pf, unsigned spaces,
 	ms->pf = pf;
 	ms->spaces = spaces;
 	ms->order = &memslot_order_ours;
-	atomic_init(&ms->epoch, 1); /* 0 means: outside */
 	atomic_init(&ms->set, set);
 	*out = ms;
 	return 0;

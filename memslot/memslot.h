@@ -94,7 +94,10 @@ struct memslot_platform {
 	void (*wake)(void *ctx, MEMSLOT_ATOMIC(uint32_t) * word);
 	/* A number other than 0 that names the calling thread. */
 	uintptr_t (*self)(void *ctx);
-	/* A monotonic clock in nanoseconds; only for statistics. */
+	/*
+	 * A monotonic clock in nanoseconds, for statistics and for how long
+	 * to relax before a reader is looked at again. It may stand still.
+	 */
 	uint64_t (*now_ns)(void *ctx);
 };
 
@@ -225,8 +228,8 @@ bool memslots_broken(const struct memslots *ms);
  * with the registry of readers locked: it must not call this library.
  */
 struct memslot_reader {
-	/* a transaction that waits for this reader looks at these often */
-	MEMSLOT_ALIGNED(64) MEMSLOT_ATOMIC(uint64_t) epoch; /* 0: outside */
+	/* A transaction that waits for this reader looks at these. */
+	MEMSLOT_ALIGNED(64) MEMSLOT_ATOMIC(uint64_t) section; /* odd: inside */
 	MEMSLOT_ATOMIC(uint32_t) asked; /* somebody waits for this reader */
 	/*
 	 * Nobody else touches these, and their cache line stays. The range of
@@ -239,10 +242,11 @@ struct memslot_reader {
 	uint64_t last_generation; /* of the set that `last` is from */
 	const struct memslot_set *set;
 	struct memslots *ms;
-	/* cold */
+	/* Of the registry, under its lock. */
+	MEMSLOT_ALIGNED(64) struct memslot_reader *next;
+	uint64_t seen; /* `section` when the grace period began */
 	void (*kick)(void *ctx);
 	void *kick_ctx;
-	struct memslot_reader *next;
 };
 
 /* The reader must stay where it is until memslot_reader_fini(). */

@@ -294,7 +294,7 @@ static int run_phases(struct memslot_txn *t)
 /* After a grace period nobody can hold what the old set alone held. */
 static void free_old(struct memslot_txn *t, struct memslot_set *old)
 {
-	memslots_synchronize(t->ms);
+	ms_synchronize_gently(t->ms);
 	map_edit_finish(&t->edit);
 	for (size_t i = 0; i < t->change_count; i++)
 		slot_free(t->ms, t->changes[i].from);

@@ -12,10 +12,10 @@ root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# build NAME SED-SCRIPT; spinning 200 times would only make schedules longer
+# build NAME SED-SCRIPT; to look more than once would only make schedules longer
 build()
 {
-	sed -e 's/#define GRACE_SPINS 200/#define GRACE_SPINS 1/' -e "$2" \
+	sed -e 's/#define GRACE_LOOKS     4/#define GRACE_LOOKS 1/' -e "$2" \
 		"$root/memslot/reader.c" >"$work/$1.c"
 	"${CC:-cc}" -std=gnu11 -O1 -w -I"$root" "-DREADER_C=\"$work/$1.c\"" \
 		-o "$work/$1" "$here/grace_walk.c"
@@ -38,8 +38,9 @@ mutate()
 build reader ''
 timeout 100 "$work/reader" "${1:-3}"
 mutate no-wake 's/if (atomic_load(&r->asked)) {/if (0) {/'
-mutate epoch-off-by-one 's/seen >= epoch;/seen + 1 >= epoch;/'
-mutate set-first '/^	atomic_store(&r->epoch, atomic_load(&ms->epoch));/{h;d;};/r->set = atomic_load(&ms->set);/G'
+mutate passed-at-once 's/atomic_load(&r->section) != r->seen;/atomic_load(\&r->section) >= r->seen;/'
+mutate outside-first 's/^	atomic_store(&r->section, (count(r) + 1) | 1);/	atomic_store(\&r->section, (count(r) | 1) + 1);/'
+mutate set-first '/^	atomic_store(&r->section, (count(r) + 1) | 1);/{h;d;};/r->set = atomic_load(&ms->set);/G'
 mutate keep-last 's/^		r->last_pages = 0;//'
 mutate never-asked 's/^		atomic_store(&r->asked, 1);//'
-mutate wait-unchecked 's/^		if (reader_passed(r, epoch))$/		if (0)/'
+mutate wait-unchecked 's/^		if (reader_passed(r))$/		if (0)/' 3

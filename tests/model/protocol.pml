@@ -109,13 +109,13 @@ bool broken;
 bool applied;     /* the backend has the new layout */
 
 /*
- * Grace periods take turns (readers_lock), so of an epoch all that matters is
- * whether it is the current one. FRESH becomes STALE when ms->epoch grows.
+ * Grace periods take turns (readers_lock), so of a count all that matters is
+ * whether it is even, or odd, or odd and the one a grace period has noted:
+ * FRESH becomes STALE when it is noted.
  */
 #define STALE 1
 #define FRESH 2
-byte at[NR];      /* r->epoch; 0: outside */
-byte loaded[NR];  /* what r has loaded from ms->epoch but not stored yet */
+byte at[NR];      /* r->section; 0: outside */
 bool asked[NR];
 bool asleep[NR];  /* a grace period sleeps on asked[r] */
 bool readers_lock;
@@ -227,8 +227,7 @@ inline enter(r)
 #ifdef M_SET_FIRST
 	d_step { load_set() };
 #endif
-	loaded[r] = FRESH;
-	d_step { at[r] = loaded[r]; loaded[r] = 0 };
+	at[r] = FRESH;
 	d_step {
 #ifndef M_SET_FIRST
 		load_set();
@@ -281,32 +280,20 @@ inline wait_valid(r)
 
 #define PASSED(n) (at[n] != STALE)
 
-/* All that entered before are stale. In a d_step. */
-inline advance_epoch()
+/* r->seen = r->section, and the kick. In a d_step or atomic. */
+inline note(r)
 {
-	n = 0;
-	do
-	:: n == NR -> break
-	:: n < NR ->
-		if
-		:: at[n] == FRESH -> at[n] = STALE
-		:: else
-		fi;
-		if
-		:: loaded[n] == FRESH -> loaded[n] = STALE
-		:: else
-		fi;
-#ifdef COARSE
+	if
+	:: at[r] == FRESH ->
+		at[r] = STALE;
 #ifndef M_NO_KICK
 		if
-		:: n < NCPU && at[n] == STALE -> kicked[n] = 1
+		:: r < NCPU -> kicked[r] = 1
 		:: else
-		fi;
+		fi
 #endif
-#endif
-		n++
-	od;
-	n = 0
+	:: else
+	fi
 }
 
 #ifdef COARSE
@@ -315,26 +302,31 @@ inline advance_epoch()
 
 inline synchronize()
 {
-	atomic { readers_lock == 0 -> readers_lock = 1; d_step { advance_epoch() } };
+	atomic {
+		readers_lock == 0 -> readers_lock = 1;
+		n = 0;
+		do
+		:: n == NR -> break
+		:: n < NR -> note(n); n++
+		od;
+		n = 0
+	};
 	atomic { NOBODY_STALE(n) -> readers_lock = 0 }
 }
 #else
 inline synchronize()
 {
-	atomic { readers_lock == 0 -> readers_lock = 1 };
-	d_step { advance_epoch() };
+	atomic { readers_lock == 0 -> readers_lock = 1; n = 0 };
+	do
+	:: n == NR -> n = 0; break
+	:: n < NR -> d_step { note(n); n++ }
+	od;
 	do
 	:: n == NR -> break
 	:: n < NR ->
 		if
 		:: PASSED(n)
 		:: else ->
-#ifndef M_NO_KICK
-			if
-			:: n < NCPU -> kicked[n] = 1
-			:: else
-			fi;
-#endif
 			do
 			::
 #ifdef M_ASK_LATE
