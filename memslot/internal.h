@@ -16,14 +16,19 @@
 
 /*
  * One version of the map. Three indexes over the same slots; keys carry the
- * address space, so that one transaction can span spaces.
+ * address space, so that one transaction can span spaces. by_host names slots
+ * by id: nothing changes there when a slot moves.
  */
 struct memslot_set {
 	uint64_t generation;
-	struct map_node *by_gfn;  /* gfn_key */
-	struct map_node *by_id;   /* id_key */
-	struct map_node *by_host; /* host_key; intervals may overlap */
+	struct map_node *by_gfn;  /* gfn_key -> slot */
+	struct map_node *by_id;   /* id_key -> slot */
+	struct map_node *by_host; /* host_key -> host_value; may overlap */
 };
+
+/* Bytes; a larger one is given back by the transaction after it. */
+#define MEMSLOT_ARENA_MIN  2048u
+#define MEMSLOT_ARENA_KEEP ((size_t)128 << 10)
 
 /* Keeps what two sides write out of each other's cache lines. */
 #define MEMSLOT_APART 64
@@ -48,6 +53,8 @@ struct memslots {
 	_Atomic(uintptr_t) owner;     /* the thread that holds txn_lock */
 	_Atomic(uint64_t) generation; /* of the published set */
 	uint64_t edits;               /* numbers given to map edits */
+	void *arena;                  /* what a transaction works in */
+	size_t arena_size;
 	_Atomic(bool) broken;
 	struct memslot_lock list_lock; /* `participants` against protect */
 	struct memslot_participant *participants;
@@ -78,6 +85,17 @@ static inline uint64_t host_key(const void *host, uint64_t low)
 	return ((uint64_t)(uintptr_t)host >> MEMSLOT_PAGE_SHIFT)
 		       << HOST_KEY_SHIFT |
 	       low;
+}
+
+/* An entry of by_host is not NULL. */
+static inline void *host_value(unsigned space, unsigned id)
+{
+	return (void *)(uintptr_t)(id_key(space, id) + 1);
+}
+
+static inline uint64_t host_value_id_key(const void *value)
+{
+	return (uint64_t)(uintptr_t)value - 1;
 }
 
 static inline void *ms_alloc(struct memslots *ms, unsigned point, size_t size)
@@ -136,14 +154,14 @@ struct dirty_heir {
 };
 
 struct memslot_track {
-	_Atomic(uint32_t) refs;
+	uint32_t refs; /* of versions; under the transaction lock */
 	_Atomic(uint64_t) tracked_pages;     /* with a count above 0 */
 	_Atomic(_Atomic(uint16_t) *) counts; /* NULL until reserved */
 };
 
 /* Counts of reasons against a large page, one per 2 MiB frame touched. */
 struct memslot_large {
-	_Atomic(uint32_t) refs;
+	uint32_t refs; /* of versions; under the transaction lock */
 	uint64_t frames;
 	_Atomic(uint32_t) disallow[];
 };
@@ -166,9 +184,8 @@ static inline uint64_t bitmap_words(uint64_t size_pages)
  * Per-page state for a new version `to` of a slot: shared with `from` where
  * the change keeps it, new where it does not. from may be NULL. -ENOMEM.
  */
-int meta_prepare(struct memslots *ms, const struct memslot *from,
-	struct memslot *to, enum memslot_change_kind kind,
-	struct memslot_error *err);
+int meta_prepare(struct memslot_txn *t, const struct memslot *from,
+	struct memslot *to, enum memslot_change_kind kind);
 /* Let go of the slot's per-page state and free the slot. NULL is allowed. */
 void slot_free(struct memslots *ms, struct memslot *s);
 void meta_mark_all_dirty(struct memslot *s);
@@ -231,7 +248,10 @@ struct memslot_txn {
 	unsigned op_count, op_room;
 	bool record_failed;
 
-	struct memslot_plan *plans; /* one per slot named */
+	/* Six arrays in the arena of the map. */
+	struct memslot_plan *plans;       /* one per slot named */
+	struct map_change *index_changes; /* two per slot named */
+	struct map_change *index_scratch;
 	unsigned plan_count;
 	struct memslot_piece *pool; /* pieces, as many as can be needed */
 	unsigned pool_used;
@@ -241,6 +261,7 @@ struct memslot_txn {
 	struct memslot_change *changes;
 	size_t change_count;
 
+	struct slab *slab; /* has room for more, or NULL */
 	struct map_edit edit;
 	struct memslot_set *set; /* to be published */
 
@@ -251,6 +272,15 @@ struct memslot_txn {
 	uint64_t pause_start_ns;
 	uint64_t pause_ns;
 };
+
+/*
+ * slab.c: small objects that come into the world together. Zeroed; NULL: no
+ * memory. Freed one by one, under the transaction lock.
+ */
+void *slab_alloc(struct memslot_txn *t, unsigned point, size_t size);
+void slab_free(struct memslots *ms, void *object);
+/* No more objects from this transaction. */
+void slab_end(struct memslot_txn *t);
 
 /* validate.c: plans, changes, and through layout.c the new set. */
 int txn_validate(struct memslot_txn *t);

@@ -2,10 +2,10 @@
 /*
  * layout.c - the set that a transaction would publish
  *
- * First every slot that changes leaves the indexes, then every new version
- * enters; in between nothing is required to make sense, which is what lets
- * two slots swap places. A new version that meets another slot on its way in
- * is the overlap that validation has to report.
+ * Each index is updated at once with what goes and what comes, in order of
+ * its keys: nothing in between is required to make sense, which is what lets
+ * two slots swap places. Two slots of the new set that overlap are what
+ * validation has to report.
  */
 #include "memslot/internal.h"
 
@@ -32,9 +32,9 @@ static int no_memory(struct memslot_txn *t)
 }
 
 static struct memslot *slot_new(
-	struct memslots *ms, const struct memslot_config *c)
+	struct memslot_txn *t, const struct memslot_config *c)
 {
-	struct memslot *s = ms_alloc(ms, FAULT_VALIDATE_SLOT, sizeof(*s));
+	struct memslot *s = slab_alloc(t, FAULT_VALIDATE_SLOT, sizeof(*s));
 
 	if (!s)
 		return NULL;
@@ -47,6 +47,11 @@ static struct memslot *slot_new(
 	return s;
 }
 
+static bool same_host(const struct memslot *a, const struct memslot *b)
+{
+	return a && b && a->host == b->host && a->size_pages == b->size_pages;
+}
+
 /* Does the slot keep exactly its place, so that nobody new can overlap? */
 static bool same_place(const struct memslot *a, const struct memslot *b)
 {
@@ -54,77 +59,104 @@ static bool same_place(const struct memslot *a, const struct memslot *b)
 	       a->size_pages == b->size_pages;
 }
 
-/* Take the slot out of those indexes in which its key changes. */
-static int leave(struct memslot_txn *t, const struct memslot_change *c)
-{
-	const struct memslot *from = c->from, *to = c->to;
-	struct memslot_set *set = t->set;
-	int r = 0;
+/* ---- changes of the indexes ----------------------------------------------- */
 
-	if (!same_place(from, to))
-		r = map_remove(&t->edit, &set->by_gfn, slot_gfn_key(from));
-	if (!r && (!to || to->host != from->host))
-		r = map_remove(&t->edit, &set->by_host, slot_host_key(from));
-	if (!r && !to)
-		r = map_remove(
-			&t->edit, &set->by_id, id_key(from->space, from->id));
-	return r;
+static struct map_change goes(uint64_t key)
+{
+	return (struct map_change){.key = key};
 }
 
-/* A slot of the new set that shares pages with s, other than s's old self. */
-static const struct memslot *overlapped(
-	const struct memslot_set *set, const struct memslot_change *c)
+/* First what goes, then what comes, as map_sort() wants it. */
+static size_t changes_by_gfn(struct memslot_txn *t, struct map_change *list)
 {
-	const struct memslot *s = c->to, *other;
-	uint64_t key = slot_gfn_key(s);
+	size_t n = 0;
 
-	other = map_find(set->by_gfn, key);
-	if (other && other != c->from)
-		return other;
-	other = map_ceiling(set->by_gfn, key + 1);
-	if (other && other->space == s->space &&
-		other->base_gfn < s->base_gfn + s->size_pages)
-		return other;
-	return NULL;
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot_change *c = &t->changes[i];
+
+		if (c->from && !same_place(c->from, c->to))
+			list[n++] = goes(slot_gfn_key(c->from));
+	}
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot_change *c = &t->changes[i];
+		uint64_t key = c->to ? slot_gfn_key(c->to) : 0;
+
+		if (c->to)
+			list[n++] = (struct map_change){key,
+				key + c->to->size_pages, c->to,
+				same_place(c->from, c->to)};
+	}
+	return n;
 }
 
-static int enter(struct memslot_txn *t, const struct memslot_change *c)
+static size_t changes_by_host(struct memslot_txn *t, struct map_change *list)
 {
-	const struct memslot *from = c->from, *other;
-	struct memslot_set *set = t->set;
-	struct memslot *to = c->to;
-	uint64_t key = slot_gfn_key(to), end = key + to->size_pages;
-	uint64_t id = id_key(to->space, to->id);
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot_change *c = &t->changes[i];
+
+		if (c->from && !same_host(c->from, c->to))
+			list[n++] = goes(slot_host_key(c->from));
+	}
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot_change *c = &t->changes[i];
+
+		if (c->to && !same_host(c->from, c->to))
+			list[n++] = (struct map_change){slot_host_key(c->to),
+				slot_host_end(c->to),
+				host_value(c->to->space, c->to->id), false};
+	}
+	return n;
+}
+
+static size_t changes_by_id(struct memslot_txn *t, struct map_change *list)
+{
+	for (size_t i = 0; i < t->change_count; i++) {
+		const struct memslot_config *c = &t->plans[i].c;
+		uint64_t key = id_key(c->space, c->id);
+
+		list[i] = (struct map_change){key, key + 1, t->changes[i].to,
+			t->changes[i].to && t->changes[i].from};
+	}
+	return t->change_count;
+}
+
+/* ---- errors --------------------------------------------------------------- */
+
+static int overlap(struct memslot_txn *t)
+{
+	const struct memslot *s = t->edit.overlap[0],
+			     *other = t->edit.overlap[1];
+	const struct memslot_change *c = NULL;
+
+	/* The change to blame; of two, the later one. */
+	for (size_t i = 0; i < t->change_count; i++)
+		if (t->changes[i].to == s || t->changes[i].to == other)
+			c = &t->changes[i];
+	if (c->to == other) {
+		other = s;
+		s = c->to;
+	}
+	return memslot_fail(t->err, -EEXIST,
+		OP_FMT "[%#llx, %#llx) overlaps slot %u at [%#llx, %#llx)",
+		OP_ARGS(c->op, &t->ops[c->op]),
+		(ull)s->base_gfn << MEMSLOT_PAGE_SHIFT,
+		(ull)(s->base_gfn + s->size_pages) << MEMSLOT_PAGE_SHIFT,
+		other->id, (ull)other->base_gfn << MEMSLOT_PAGE_SHIFT,
+		(ull)(other->base_gfn + other->size_pages)
+			<< MEMSLOT_PAGE_SHIFT);
+}
+
+static int index_update(struct memslot_txn *t, struct map_node **root,
+	size_t count, bool disjoint)
+{
 	int r;
 
-	other = overlapped(set, c);
-	if (other)
-		return memslot_fail(t->err, -EEXIST,
-			OP_FMT "[%#llx, %#llx) overlaps slot %u at "
-			       "[%#llx, %#llx)",
-			OP_ARGS(c->op, &t->ops[c->op]),
-			(ull)to->base_gfn << MEMSLOT_PAGE_SHIFT,
-			(ull)(to->base_gfn + to->size_pages)
-				<< MEMSLOT_PAGE_SHIFT,
-			other->id, (ull)other->base_gfn << MEMSLOT_PAGE_SHIFT,
-			(ull)(other->base_gfn + other->size_pages)
-				<< MEMSLOT_PAGE_SHIFT);
-	if (same_place(from, to))
-		r = map_replace(&t->edit, &set->by_gfn, key, end, to);
-	else
-		r = map_insert(&t->edit, &set->by_gfn, key, end, to);
-	if (r)
-		return no_memory(t);
-	if (from && from->host == to->host)
-		r = map_replace(&t->edit, &set->by_host, slot_host_key(to),
-			slot_host_end(to), to);
-	else
-		r = map_insert(&t->edit, &set->by_host, slot_host_key(to),
-			slot_host_end(to), to);
-	if (r)
-		return no_memory(t);
-	r = from ? map_replace(&t->edit, &set->by_id, id, id + 1, to)
-		 : map_insert(&t->edit, &set->by_id, id, id + 1, to);
+	count = map_sort(t->index_changes, t->index_scratch, count);
+	r = map_update(&t->edit, root, t->index_changes, count, disjoint);
+	if (r == -EEXIST)
+		return overlap(t);
 	return r ? no_memory(t) : 0;
 }
 
@@ -135,7 +167,7 @@ static int slots_new(struct memslot_txn *t)
 
 		if (c->kind == MEMSLOT_CHANGE_DELETE)
 			continue;
-		c->to = slot_new(t->ms, &t->plans[i].c);
+		c->to = slot_new(t, &t->plans[i].c);
 		if (!c->to)
 			return -ENOMEM;
 	}
@@ -156,17 +188,15 @@ int layout_build(struct memslot_txn *t)
 	*t->set = *ms_set(ms);
 	t->set->generation++;
 
-	for (size_t i = 0; i < t->change_count; i++)
-		if (t->changes[i].from && leave(t, &t->changes[i]))
-			return no_memory(t);
-	for (size_t i = 0; i < t->change_count; i++) {
-		if (!t->changes[i].to)
-			continue;
-		r = enter(t, &t->changes[i]);
-		if (r)
-			return r;
-	}
-	return 0;
+	r = index_update(
+		t, &t->set->by_gfn, changes_by_gfn(t, t->index_changes), true);
+	if (!r)
+		r = index_update(t, &t->set->by_id,
+			changes_by_id(t, t->index_changes), false);
+	if (!r)
+		r = index_update(t, &t->set->by_host,
+			changes_by_host(t, t->index_changes), false);
+	return r;
 }
 
 void layout_drop(struct memslot_txn *t)

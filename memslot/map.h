@@ -2,18 +2,18 @@
 /*
  * map.h - an ordered map from disjointly keyed intervals to pointers
  *
- * A B+tree that is never changed in place once published: an edit copies the
- * path it changes and leaves the old version whole for those who still read
- * it. An edit may change nodes that it made itself. Everything it made is on
- * one list, everything it replaced on another, so that it can be dropped or
- * finished without walking a tree.
+ * A B+tree that is never changed in place: an update makes new nodes where
+ * entries change, on the paths to them, and leaves the old version whole for
+ * those who still read it. Everything an edit made is on one list, everything
+ * it replaced on another, so that it can be dropped or finished without
+ * walking a tree.
  *
  * Each entry is [key, end) -> value with a unique key. Nodes also know the
  * greatest end below them, which makes "all intervals that hold a point" a
  * search and not a scan even where intervals overlap (host addresses).
  *
- * Costs: lookup O(log n); insert, remove, replace copy at most one path,
- * MAP_FANOUT entries per level.
+ * Costs: lookup O(log n); an update takes all changes at once and makes each
+ * node that they touch once.
  */
 #ifndef MEMSLOT_MAP_H
 #define MEMSLOT_MAP_H
@@ -26,14 +26,16 @@
 
 struct map_node {
 	uint16_t count;
-	uint16_t level;        /* 0: leaf */
-	bool dropped;          /* made and replaced by the same edit */
-	uint64_t edit;         /* number of the edit that made it */
-	struct map_node *link; /* on the edit's made or replaced list */
+	uint16_t level; /* 0: leaf */
 	/* leaf: key; else the smallest below; MAP_NO_KEY from `count` on */
 	uint64_t key[MAP_FANOUT];
 	uint64_t end[MAP_FANOUT]; /* leaf: end; else the greatest below */
 	void *ptr[MAP_FANOUT];    /* leaf: value; else a node */
+	/* Of edits only, and not in the cache lines that a lookup reads. */
+	bool dropped;          /* made and replaced by the same edit */
+	uint64_t edit;         /* number of the edit that made it */
+	struct map_node *link; /* on the edit's made or replaced list */
+	struct map_node *next; /* on its way to its parent: the next one */
 };
 
 struct map_edit {
@@ -42,18 +44,35 @@ struct map_edit {
 	uint64_t number; /* unlike that of every earlier edit */
 	struct map_node *made;
 	struct map_node *replaced;
+	/* Two values that overlap, the lower first: why -EEXIST. */
+	void *overlap[2];
+};
+
+struct map_change {
+	uint64_t key, end;
+	void *value;   /* NULL: the entry goes, `end` means nothing */
+	bool replaces; /* an entry that is there; else there is none */
 };
 
 /*
- * Edits: 0, or -ENOMEM, after which the edit can only be dropped. Inserting
- * a key that exists, and removing or replacing one that does not, is -EINVAL.
- * *root NULL is the empty map.
+ * Sort changes by key for map_update(), which wants each key once: an entry
+ * that goes and one that comes become one that replaces. What goes is to be
+ * in front of what comes. `scratch` has room for `count`. Returns how many
+ * are left.
  */
-int map_insert(struct map_edit *e, struct map_node **root, uint64_t key,
-	uint64_t end, void *value);
-int map_remove(struct map_edit *e, struct map_node **root, uint64_t key);
-int map_replace(struct map_edit *e, struct map_node **root, uint64_t key,
-	uint64_t end, void *value);
+size_t map_sort(struct map_change *c, struct map_change *scratch, size_t count);
+
+/*
+ * Apply changes, sorted and each key once, to the map: entries are inserted,
+ * replaced, or go. *root NULL is the empty map. An edit may be of several
+ * updates. After an error it can only be dropped, and *root is as it was.
+ *   -ENOMEM
+ *   -EINVAL  an entry is to go, or to be replaced, that is not there
+ *   -EEXIST  there is an entry of that key; or `disjoint` was asked for, and
+ *            two intervals overlap
+ */
+int map_update(struct map_edit *e, struct map_node **root,
+	const struct map_change *c, size_t count, bool disjoint);
 
 /* The edit will not be published: free what it made. */
 void map_edit_drop(struct map_edit *e);
@@ -112,6 +131,7 @@ void *map_stab(const struct map_node *root, uint64_t from, uint64_t limit,
 /* Free all nodes; values are the caller's. */
 void map_free(const struct memslot_platform *pf, struct map_node *root);
 
+uint64_t map_greatest_end(const struct map_node *n);
 /* Sorted, keys and ends of parents right, no empty node. For tests. */
 bool map_check(const struct map_node *root);
 

@@ -9,6 +9,7 @@ int memslots_create(const struct memslot_platform *pf, unsigned spaces,
 {
 	struct memslots *ms;
 	struct memslot_set *set;
+	void *arena;
 
 	if (spaces == 0 || spaces > MEMSLOT_SPACES_MAX)
 		return memslot_fail(err, -EINVAL,
@@ -16,14 +17,19 @@ int memslots_create(const struct memslot_platform *pf, unsigned spaces,
 			spaces, MEMSLOT_SPACES_MAX);
 	ms = pf->alloc(pf->ctx, sizeof(*ms));
 	set = pf->alloc(pf->ctx, sizeof(*set));
-	if (!ms || !set) {
+	arena = pf->alloc(pf->ctx, MEMSLOT_ARENA_MIN);
+	if (!ms || !set || !arena) {
 		if (ms)
 			pf->free(pf->ctx, ms);
 		if (set)
 			pf->free(pf->ctx, set);
+		if (arena)
+			pf->free(pf->ctx, arena);
 		return memslot_fail(err, -ENOMEM, "no memory for a memory map");
 	}
 	ms->pf = pf;
+	ms->arena = arena;
+	ms->arena_size = MEMSLOT_ARENA_MIN;
 	ms->spaces = spaces;
 	ms->order = &memslot_order_ours;
 	atomic_init(&ms->set, set);
@@ -48,6 +54,7 @@ void memslots_destroy(struct memslots *ms)
 	map_free(ms->pf, set->by_id);
 	map_free(ms->pf, set->by_host);
 	ms_free(ms, set);
+	ms_free(ms, ms->arena);
 	ms_free(ms, ms);
 }
 

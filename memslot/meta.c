@@ -40,16 +40,16 @@ void bitmap_unref(struct memslots *ms, struct memslot_bitmap *d)
 
 static void track_unref(struct memslots *ms, struct memslot_track *t)
 {
-	if (t && unref(&t->refs)) {
+	if (t && --t->refs == 0) {
 		ms_free(ms, (void *)atomic_load(&t->counts));
-		ms_free(ms, t);
+		slab_free(ms, t);
 	}
 }
 
 static void large_unref(struct memslots *ms, struct memslot_large *l)
 {
-	if (l && unref(&l->refs))
-		ms_free(ms, l);
+	if (l && --l->refs == 0)
+		slab_free(ms, l);
 }
 
 void slot_free(struct memslots *ms, struct memslot *s)
@@ -60,7 +60,7 @@ void slot_free(struct memslots *ms, struct memslot *s)
 	bitmap_unref(ms, s->populated);
 	track_unref(ms, s->track);
 	large_unref(ms, s->large);
-	ms_free(ms, s);
+	slab_free(ms, s);
 }
 
 /* ---- large pages ------------------------------------------------------- */
@@ -84,11 +84,11 @@ static bool large_aligned(uint64_t page)
 }
 
 static struct memslot_large *large_new(
-	struct memslots *ms, const struct memslot *s)
+	struct memslot_txn *t, const struct memslot *s)
 {
 	uint64_t host_page = (uint64_t)(uintptr_t)s->host >> MEMSLOT_PAGE_SHIFT;
 	uint64_t frames = large_frames(s);
-	struct memslot_large *l = ms_alloc(ms, FAULT_PREPARE_LARGE,
+	struct memslot_large *l = slab_alloc(t, FAULT_PREPARE_LARGE,
 		sizeof(*l) + frames * sizeof(l->disallow[0]));
 
 	if (!l)
@@ -117,13 +117,14 @@ bool memslot_large_ok(const struct memslot *s, gfn_t gfn)
 
 /* ---- write-track counts ------------------------------------------------ */
 
-static struct memslot_track *track_new(struct memslots *ms)
+static struct memslot_track *track_new(struct memslot_txn *t)
 {
-	struct memslot_track *t = ms_alloc(ms, FAULT_PREPARE_TRACK, sizeof(*t));
+	struct memslot_track *track =
+		slab_alloc(t, FAULT_PREPARE_TRACK, sizeof(*track));
 
-	if (t)
-		t->refs = 1;
-	return t;
+	if (track)
+		track->refs = 1;
+	return track;
 }
 
 static _Atomic(uint16_t) *track_of(const struct memslot *s, gfn_t gfn)
@@ -278,10 +279,10 @@ void bitmap_or(struct memslot_bitmap *dst, uint64_t at,
 
 /* ---- a new version ------------------------------------------------------ */
 
-int meta_prepare(struct memslots *ms, const struct memslot *from,
-	struct memslot *to, enum memslot_change_kind kind,
-	struct memslot_error *err)
+int meta_prepare(struct memslot_txn *t, const struct memslot *from,
+	struct memslot *to, enum memslot_change_kind kind)
 {
+	struct memslots *ms = t->ms;
 	bool same_memory =
 		kind == MEMSLOT_CHANGE_MOVE || kind == MEMSLOT_CHANGE_FLAGS;
 
@@ -300,20 +301,20 @@ int meta_prepare(struct memslots *ms, const struct memslot *from,
 	if (kind == MEMSLOT_CHANGE_FLAGS) {
 		to->track = from->track;
 		to->large = from->large;
-		ref(&to->track->refs);
-		ref(&to->large->refs);
+		to->track->refs++;
+		to->large->refs++;
 		return 0;
 	}
-	to->track = track_new(ms);
+	to->track = track_new(t);
 	if (!to->track)
 		goto no_memory;
-	to->large = large_new(ms, to);
+	to->large = large_new(t, to);
 	if (!to->large)
 		goto no_memory;
 	return 0;
 
 no_memory:
-	return memslot_fail(err, -ENOMEM,
+	return memslot_fail(t->err, -ENOMEM,
 		"slot %u of space %u: no memory for the metadata of %llu "
 		"pages",
 		to->id, to->space, (unsigned long long)to->size_pages);

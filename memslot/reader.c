@@ -219,13 +219,15 @@ const struct memslot *memslot_by_host(
 {
 	const uint64_t any = ((uint64_t)1 << HOST_KEY_SHIFT) - 1;
 	uint64_t from = 0;
+	const void *value;
 
 	if ((uint64_t)(uintptr_t)host >= MEMSLOT_HOST_LIMIT)
 		return NULL;
 	if (prev)
 		from = host_key(prev->host, id_key(prev->space, prev->id)) + 1;
-	return map_stab(
+	value = map_stab(
 		r->set->by_host, from, host_key(host, any), host_key(host, 0));
+	return value ? map_find(r->set->by_id, host_value_id_key(value)) : NULL;
 }
 
 const struct memslot *memslot_next(

@@ -85,8 +85,7 @@ static int do_prepare(struct memslot_txn *t)
 		const struct memslot_change *c = &t->changes[i];
 
 		if (c->to)
-			r = meta_prepare(
-				t->ms, c->from, c->to, c->kind, t->err);
+			r = meta_prepare(t, c->from, c->to, c->kind);
 	}
 	if (!r)
 		r = reshape_prepare(t);
@@ -307,10 +306,6 @@ static void txn_free(struct memslot_txn *t)
 	struct memslots *ms = t->ms;
 
 	ms_free(ms, t->ops);
-	ms_free(ms, t->plans);
-	ms_free(ms, t->pool);
-	ms_free(ms, t->plan_hash);
-	ms_free(ms, t->changes);
 	ms_free(ms, t);
 }
 
@@ -336,6 +331,7 @@ static int commit_locked(struct memslot_txn *t)
 	else
 		layout_drop(t);
 	reshape_cancel(t); /* what was not handed over */
+	slab_end(t);
 	return r;
 }
 
@@ -385,7 +381,7 @@ void memslot_discard(struct memslot_txn *t)
 static int record(struct memslot_txn *t, const struct memslot_op *op)
 {
 	if (t->op_count == t->op_room) {
-		unsigned room = t->op_room ? t->op_room * 2 : 4;
+		unsigned room = t->op_room ? t->op_room * 4 : 4;
 		struct memslot_op *ops =
 			ms_alloc(t->ms, FAULT_TXN_RECORD, room * sizeof(*ops));
 

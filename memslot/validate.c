@@ -25,27 +25,55 @@ static uint32_t hash(uint64_t key, uint32_t mask)
 }
 
 /*
+ * Zeroed memory for the arrays of a transaction. Kept for the next one: to
+ * get it and give it back each time costs more than all that is done in it.
+ */
+static void *arena(struct memslots *ms, size_t size)
+{
+	if (FAULT(ms->faults, FAULT_VALIDATE_PLAN))
+		return NULL;
+	if (size > ms->arena_size || ms->arena_size > MEMSLOT_ARENA_KEEP) {
+		size_t room =
+			size < MEMSLOT_ARENA_MIN ? MEMSLOT_ARENA_MIN : size;
+		void *more = ms->pf->alloc(ms->pf->ctx, room);
+
+		if (!more)
+			return NULL;
+		ms_free(ms, ms->arena);
+		ms->arena = more;
+		ms->arena_size = room;
+	} else {
+		memset(ms->arena, 0, size);
+	}
+	return ms->arena;
+}
+
+/*
  * An operation names at most two slots, begins at most a piece for each, and
  * cuts at most one.
  */
 static int plans_alloc(struct memslot_txn *t)
 {
-	struct memslots *ms = t->ms;
 	size_t slots = t->op_count * 2u + 1u, pieces = t->op_count * 3u + 1u;
 	uint32_t buckets = 4;
 
 	while (buckets < slots * 2u)
 		buckets *= 2;
-	t->hash_mask = buckets - 1;
-	t->plan_hash = ms_alloc(
-		ms, FAULT_VALIDATE_PLAN, buckets * sizeof(*t->plan_hash));
-	t->plans = ms_alloc(ms, FAULT_VALIDATE_PLAN, slots * sizeof(*t->plans));
-	t->changes =
-		ms_alloc(ms, FAULT_VALIDATE_PLAN, slots * sizeof(*t->changes));
-	t->pool = ms_alloc(ms, FAULT_VALIDATE_PLAN, pieces * sizeof(*t->pool));
-	if (!t->plan_hash || !t->plans || !t->changes || !t->pool)
+	t->plans =
+		arena(t->ms, slots * (sizeof(*t->plans) + sizeof(*t->changes) +
+					     4 * sizeof(*t->index_changes)) +
+				     pieces * sizeof(*t->pool) +
+				     buckets * sizeof(*t->plan_hash));
+	if (!t->plans)
 		return memslot_fail(t->err, -ENOMEM,
 			"no memory to validate %u operations", t->op_count);
+	/* In order of alignment: only the last has less than a pointer's. */
+	t->changes = (void *)(t->plans + slots);
+	t->index_changes = (void *)(t->changes + slots);
+	t->index_scratch = t->index_changes + 2 * slots;
+	t->pool = (void *)(t->index_scratch + 2 * slots);
+	t->plan_hash = (void *)(t->pool + pieces);
+	t->hash_mask = buckets - 1;
 	return 0;
 }
 

@@ -40,7 +40,7 @@ static const struct failure failures[] = {
 	{"txn.record", FAULT_TXN_RECORD, 1, false, ALL, 0, 0, 0},
 	{"validate.plan", FAULT_VALIDATE_PLAN, 1, false, ALL, 0, 0, 0},
 	{"validate.slot", FAULT_VALIDATE_SLOT, 1, false, NEW_SLOT, 0, 0, 0},
-	{"validate.node", FAULT_VALIDATE_NODE, 1, false, ALL, 0, 0, 0},
+	{"validate.node", FAULT_VALIDATE_NODE, 1, false, NEW_SLOT, 0, 0, 0},
 	{"validate.set", FAULT_VALIDATE_SET, 1, false, ALL, 0, 0, 0},
 	{"prepare.dirty", FAULT_PREPARE_DIRTY, 1, true, ON(REPLACE), 0, 0, 0},
 	{"prepare.track", FAULT_PREPARE_TRACK, 1, true, NEW_SLOT, 0, 0, 0},

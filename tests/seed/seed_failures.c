@@ -9,6 +9,8 @@
 #include "tests/seed/claims.h"
 #include "tests/unit/test_track.h"
 
+#include <malloc.h>
+
 #define LOG MEMSLOT_LOG_DIRTY
 #define RO  MEMSLOT_READONLY
 
@@ -209,12 +211,14 @@ static void flush_only_flushes(void)
 
 static const void *old_slot;
 
-/* The end of the old slot goes to the same log, as "Mm". */
+/* The end of the memory the old slot is in goes to the same log, as "Mm". */
 static void logging_free(void *ctx, void *p)
 {
-	memslot_hosted.free(NULL, p);
-	if (p == old_slot)
+	uintptr_t into = (uintptr_t)old_slot - (uintptr_t)p;
+
+	if (old_slot && into < malloc_usable_size(p))
 		log_add(ctx, 'M', 'm');
+	memslot_hosted.free(NULL, p);
 }
 
 static void log_backend(

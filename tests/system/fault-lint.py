@@ -196,13 +196,17 @@ def read_sources(root):
 
 # file, what stands there, what a careless change would make of it
 BREAKS = (
-    ("memslot/map.c", "if (FAULT(e->faults, FAULT_VALIDATE_NODE))",
+    ("memslot/map_update.c", "if (FAULT(e->faults, FAULT_VALIDATE_NODE))",
      "if (0)"),
     ("memslot/internal.h", "if (FAULT(ms->faults, point))", "if (0)"),
-    ("memslot/meta.c", "ms_alloc(ms, FAULT_PREPARE_TRACK, sizeof(*t))",
-     "ms->pf->alloc(ms->pf->ctx, sizeof(*t))"),
-    ("memslot/meta.c", "ms_alloc(ms, FAULT_PREPARE_TRACK, sizeof(*t))",
-     "calloc(1, sizeof(*t))"),
+    ("memslot/meta.c",
+     "slab_alloc(t, FAULT_PREPARE_TRACK, sizeof(*track))",
+     "t->ms->pf->alloc(t->ms->pf->ctx, sizeof(*track))"),
+    ("memslot/meta.c",
+     "slab_alloc(t, FAULT_PREPARE_TRACK, sizeof(*track))",
+     "calloc(1, sizeof(*track))"),
+    ("memslot/validate.c", "if (FAULT(ms->faults, FAULT_VALIDATE_PLAN))",
+     "if (0)"),
     ("memslot/txn.c", "if (FAULT(t->ms->faults, FAULT_APPLY_PARTICIPANT))",
      "if (0)"),
     ("memslot/txn.c", "if (FAULT(t->ms->faults, FAULT_UNDO_PARTICIPANT))",

@@ -39,6 +39,20 @@ static struct map_edit edit(struct fault_plan *plan)
 		.pf = &counts.pf, .faults = plan, .number = ++edit_number};
 }
 
+/* An update of one change. */
+static int put(struct map_edit *e, struct map_node **root, uint64_t key,
+	uint64_t end, void *value, bool replaces)
+{
+	const struct map_change c = {key, end, value, replaces};
+
+	return map_update(e, root, &c, 1, false);
+}
+
+static int take(struct map_edit *e, struct map_node **root, uint64_t key)
+{
+	return map_update(e, root, &(struct map_change){.key = key}, 1, false);
+}
+
 static unsigned model_at(const struct model *m, uint64_t key)
 {
 	unsigned low = 0, high = m->count;
@@ -113,8 +127,8 @@ static int one(struct map_node **root, bool insert, uint64_t key, uint64_t end,
 {
 	struct map_edit e = edit(NULL);
 	struct map_node *next = *root;
-	int r = insert ? map_insert(&e, &next, key, end, value)
-		       : map_remove(&e, &next, key);
+	int r = insert ? put(&e, &next, key, end, value, false)
+		       : take(&e, &next, key);
 
 	if (r) {
 		map_edit_drop(&e);
@@ -134,8 +148,8 @@ static void test_empty(void)
 	CHECK(map_ceiling(NULL, 0) == NULL);
 	CHECK(map_stab(NULL, 0, UINT64_MAX, 0) == NULL);
 	CHECK(map_check(NULL));
-	CHECK_EQ(map_remove(&e, &root, 1), -EINVAL);
-	CHECK_EQ(map_replace(&e, &root, 1, 2, values), -EINVAL);
+	CHECK_EQ(take(&e, &root, 1), -EINVAL);
+	CHECK_EQ(put(&e, &root, 1, 2, values, true), -EINVAL);
 	CHECK(root == NULL);
 	map_edit_drop(&e);
 	map_free(&counts.pf, NULL);
@@ -147,7 +161,7 @@ static void test_refusals(void)
 	struct map_node *root = NULL;
 
 	CHECK_EQ(one(&root, true, 10, 20, values), 0);
-	CHECK_EQ(one(&root, true, 10, 30, values), -EINVAL);
+	CHECK_EQ(one(&root, true, 10, 30, values), -EEXIST);
 	CHECK_EQ(one(&root, false, 9, 0, NULL), -EINVAL);
 	CHECK_EQ(one(&root, false, 11, 0, NULL), -EINVAL);
 	CHECK(map_find(root, 9) == NULL);
@@ -274,28 +288,59 @@ static bool random_op(uint64_t *rng, struct map_edit *e, struct map_node **root,
 	uint64_t end = key + 1 + rng_below(rng, 100);
 	void *value = values + rng_below(rng, sizeof(values));
 	bool there = model_has(m, key);
-	int r;
 
-	switch (rng_below(rng, 3)) {
-	case 0:
-		r = map_insert(e, root, key, end, value);
-		if (!there)
-			model_insert(m, key, end, value);
-		there = !there;
-		break;
-	case 1:
-		r = map_remove(e, root, key);
-		if (there)
-			model_remove(m, key);
-		break;
-	default:
-		r = map_replace(e, root, key, end, value);
+	if (rng_below(rng, 3)) {
+		int r = put(e, root, key, end, value, there);
+
 		if (there)
 			m->e[model_at(m, key)] =
 				(struct entry){key, end, value};
-		break;
+		else
+			model_insert(m, key, end, value);
+		return r != 0;
 	}
-	return r != (there ? 0 : -EINVAL);
+	if (!there)
+		return false; /* after an error an edit can only be dropped */
+	model_remove(m, key);
+	return take(e, root, key) != 0;
+}
+
+/* Many changes at once, of entries that are there and entries that are not. */
+static bool random_update(uint64_t *rng, struct map_edit *e,
+	struct map_node **root, struct model *m, uint64_t keys)
+{
+	static struct map_change c[200], scratch[200];
+	size_t going = 0, n = 0;
+
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t key = rng_below(rng, keys);
+
+		if (!model_has(m, key))
+			continue;
+		model_remove(m, key);
+		c[n++] = (struct map_change){.key = key};
+	}
+	going = n;
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t key = rng_below(rng, keys);
+		uint64_t end = key + 1 + rng_below(rng, 100);
+		void *value = values + rng_below(rng, sizeof(values));
+		bool there = model_has(m, key), new = false;
+
+		for (size_t k = going; k < n; k++)
+			new |= c[k].key == key;
+		if (new)
+			continue;
+		if (there)
+			model_remove(m, key);
+		model_insert(m, key, end, value);
+		c[n++] = (struct map_change){key, end, value, there};
+	}
+	n = map_sort(c, scratch, n);
+	for (size_t i = 1; i < n; i++)
+		if (c[i - 1].key >= c[i].key)
+			return true;
+	return map_update(e, root, c, n, false) != 0;
 }
 
 /*
@@ -319,6 +364,8 @@ static void test_random(uint64_t seed, uint64_t keys)
 		before = now;
 		for (unsigned i = 0; i < ops; i++)
 			bad += random_op(&seed, &e, &next, &now, keys);
+		if (round % 2)
+			bad += random_update(&seed, &e, &next, &now, keys);
 		bad += !same(next, &now) || !same(root, &before);
 		if (drop) {
 			map_edit_drop(&e);
@@ -375,6 +422,39 @@ static void test_no_memory(uint64_t seed)
 	CHECK_EQ(counts.live, 0);
 }
 
+/* Two that overlap are named, whichever nodes they are in. */
+static void test_disjoint(void)
+{
+	struct map_node *root = NULL;
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < 400; i++)
+		bad += one(&root, true, i * 10, i * 10 + 10, values + i) != 0;
+	for (unsigned i = 1; i < 400; i++) {
+		/* Longer by one than there is room; then earlier by one. */
+		struct map_change longer = {
+			i * 10 - 10, i * 10 + 1, values, true};
+		struct map_change earlier[2] = {
+			{i * 10 - 1, i * 10 + 10, values, false},
+			{.key = i * 10}};
+		struct map_edit e = edit(NULL);
+		struct map_node *next = root;
+
+		bad += map_update(&e, &next, &longer, 1, true) != -EEXIST ||
+		       e.overlap[0] != values || e.overlap[1] != values + i;
+		map_edit_drop(&e);
+		e = edit(NULL);
+		next = root;
+		bad += map_update(&e, &next, earlier, 2, true) != -EEXIST ||
+		       e.overlap[0] != values + i - 1 ||
+		       e.overlap[1] != values || next != root;
+		map_edit_drop(&e);
+	}
+	CHECK_EQ(bad, 0);
+	map_free(&counts.pf, root);
+	CHECK_EQ(counts.live, 0);
+}
+
 static void test_no_memory_code(void)
 {
 	struct fault_plan plan = {0};
@@ -382,14 +462,14 @@ static void test_no_memory_code(void)
 	struct map_node *root = NULL, *next;
 
 	fault_arm(&plan, FAULT_ANY, 1, false);
-	CHECK_EQ(map_insert(&e, &root, 1, 2, values), -ENOMEM);
+	CHECK_EQ(put(&e, &root, 1, 2, values, false), -ENOMEM);
 	map_edit_drop(&e);
 	root = NULL;
 	CHECK_EQ(one(&root, true, 1, 2, values), 0);
 	next = root;
 	fault_arm(&plan, FAULT_ANY, 1, true);
-	CHECK_EQ(map_remove(&e, &next, 1), -ENOMEM);
-	CHECK_EQ(map_replace(&e, &next, 1, 3, values), -ENOMEM);
+	CHECK_EQ(put(&e, &next, 2, 3, values, false), -ENOMEM);
+	CHECK_EQ(put(&e, &next, 1, 3, values, true), -ENOMEM);
 	map_edit_drop(&e);
 	CHECK(map_find(root, 1) == values);
 	map_free(&counts.pf, root);
@@ -404,13 +484,13 @@ static void test_cost(void)
 	long live;
 
 	for (unsigned i = 0; i < KEYS; i++)
-		if (map_insert(&e, &root, i, i + 1, values + i))
+		if (put(&e, &root, i, i + 1, values + i, false))
 			exit(1);
 	map_edit_finish(&e);
 	live = counts.live;
 	e = edit(NULL);
 	next = root;
-	CHECK_EQ(map_replace(&e, &next, KEYS / 2, KEYS, values), 0);
+	CHECK_EQ(put(&e, &next, KEYS / 2, KEYS, values, true), 0);
 	CHECK(counts.live - live <= 4);
 	map_edit_finish(&e);
 	CHECK_EQ(counts.live, live);
@@ -439,6 +519,7 @@ int main(void)
 		test_random(seed, 2000);
 		test_no_memory(seed);
 	}
+	test_disjoint();
 	test_no_memory_code();
 	test_cost();
 	return TEST_END("map");
