@@ -8,6 +8,7 @@
 #include "memslot/lock.h"
 #include "memslot/map.h"
 #include "memslot/memslot.h"
+#include "memslot/spare.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct memslot_set {
 /* Bytes; a larger one is given back by the transaction after it. */
 #define MEMSLOT_ARENA_MIN  2048u
 #define MEMSLOT_ARENA_KEEP ((size_t)128 << 10)
+
+#define MEMSLOT_NODES_KEEP 32u /* a batch of 64 neighbours takes some 25 */
 
 /* Keeps what two sides write out of each other's cache lines. */
 #define MEMSLOT_APART 64
@@ -55,6 +58,8 @@ struct memslots {
 	uint64_t edits;               /* numbers given to map edits */
 	void *arena;                  /* what a transaction works in */
 	size_t arena_size;
+	struct spare slabs, nodes;
+	_Atomic(struct op_chunk *) spare_ops; /* a large one that is free */
 	_Atomic(bool) broken;
 	struct memslot_lock list_lock; /* `participants` against protect */
 	struct memslot_participant *participants;
@@ -226,6 +231,13 @@ struct memslot_op {
 	struct memslot_harvest **harvest; /* delete: where to hand it out */
 };
 
+/* Operations come one by one; what is recorded stays where it is. */
+struct op_chunk {
+	struct op_chunk *next;
+	unsigned count, room;
+	struct memslot_op op[];
+};
+
 /* What validation works on: the layout's copy, one entry per named slot. */
 struct memslot_plan {
 	struct memslot_config c; /* as the operations so far would have it */
@@ -244,8 +256,8 @@ struct memslot_txn {
 	const struct memslot_order *order;
 	struct memslot_error *err; /* never NULL during a commit */
 
-	struct memslot_op *ops;
-	unsigned op_count, op_room;
+	struct op_chunk *ops, *last_ops; /* in order */
+	unsigned op_count;
 	bool record_failed;
 
 	/* Six arrays in the arena of the map. */
@@ -255,7 +267,8 @@ struct memslot_txn {
 	unsigned plan_count;
 	struct memslot_piece *pool; /* pieces, as many as can be needed */
 	unsigned pool_used;
-	uint32_t *plan_hash; /* id_key -> index + 1 into plans */
+	const struct map_node *id_leaf; /* for map_get() */
+	uint32_t *plan_hash;            /* id_key -> index + 1 into plans */
 	uint32_t hash_mask;
 
 	struct memslot_change *changes;
@@ -277,6 +290,7 @@ struct memslot_txn {
  * slab.c: small objects that come into the world together. Zeroed; NULL: no
  * memory. Freed one by one, under the transaction lock.
  */
+bool slabs_reserve(struct memslots *ms); /* false: no memory */
 void *slab_alloc(struct memslot_txn *t, unsigned point, size_t size);
 void slab_free(struct memslots *ms, void *object);
 /* No more objects from this transaction. */
@@ -308,6 +322,11 @@ void reshape_cancel(struct memslot_txn *t);
 void reshape_swap_in(struct memslot_txn *t);
 
 const char *memslot_op_name(enum memslot_op_kind kind);
+/* ops.c: room for a few operations, or for many; NULL: no memory. */
+struct op_chunk *ops_new(struct memslots *ms, bool first);
+void txn_free(struct memslot_txn *t);
+/* Operation n, from 0. */
+const struct memslot_op *txn_op(const struct memslot_txn *t, unsigned n);
 
 /* "operation 2 (move) on slot 5 of space 0", for the start of a sentence */
 #define OP_FMT "operation %u (%s) on slot %u of space %u: "

@@ -13,28 +13,28 @@ uint64_t map_greatest_end(const struct map_node *n)
 
 /* ---- the end of an edit ----------------------------------------------- */
 
-static void free_list(
-	const struct memslot_platform *pf, struct map_node *n, bool all)
+static void free_list(struct map_edit *e, struct map_node *n, bool all)
 {
 	while (n) {
 		struct map_node *next = n->link;
 
-		if (all || n->dropped)
-			pf->free(pf->ctx, n);
+		if ((all || n->dropped) &&
+			!(e->nodes && spare_give(e->nodes, n)))
+			e->pf->free(e->pf->ctx, n);
 		n = next;
 	}
 }
 
 void map_edit_drop(struct map_edit *e)
 {
-	free_list(e->pf, e->made, true);
+	free_list(e, e->made, true);
 	e->made = e->replaced = NULL;
 }
 
 void map_edit_finish(struct map_edit *e)
 {
-	free_list(e->pf, e->made, false);
-	free_list(e->pf, e->replaced, true);
+	free_list(e, e->made, false);
+	free_list(e, e->replaced, true);
 	e->made = e->replaced = NULL;
 }
 

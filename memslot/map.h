@@ -20,6 +20,7 @@
 
 #include "memslot/fault.h"
 #include "memslot/memslot.h"
+#include "memslot/spare.h"
 
 #define MAP_FANOUT 16
 #define MAP_NO_KEY UINT64_MAX /* after all keys */
@@ -41,7 +42,8 @@ struct map_node {
 struct map_edit {
 	const struct memslot_platform *pf;
 	struct fault_plan *faults;
-	uint64_t number; /* unlike that of every earlier edit */
+	struct spare *nodes; /* where nodes come from and go to, or NULL */
+	uint64_t number;     /* unlike that of every earlier edit */
 	struct map_node *made;
 	struct map_node *replaced;
 	/* Two values that overlap, the lower first: why -EEXIST. */
@@ -115,6 +117,23 @@ static inline const struct map_node *map_seek(
 					 : map_index(n, key)];
 	*at = map_index(n, key);
 	return n;
+}
+
+/*
+ * The value of exactly this key. *leaf is where the last one was found, or
+ * NULL: keys that are asked for one after the other are often together.
+ */
+static inline void *map_get(
+	const struct map_node *root, uint64_t key, const struct map_node **leaf)
+{
+	const struct map_node *n = *leaf;
+	unsigned i;
+
+	if (n && n->key[0] <= key && key <= n->key[n->count - 1u])
+		i = map_index(n, key);
+	else
+		*leaf = n = map_seek(root, key, &i);
+	return n && n->key[i] == key ? n->ptr[i] : NULL;
 }
 
 /* The value whose interval holds `key`, among intervals that are disjoint. */

@@ -18,14 +18,20 @@
 
 static struct map_node *node_new(struct map_edit *e, unsigned level)
 {
-	struct map_node *n;
+	struct map_node *n = NULL;
 
 	if (FAULT(e->faults, FAULT_VALIDATE_NODE))
 		return NULL;
-	n = e->pf->alloc(e->pf->ctx, sizeof(*n));
+	if (e->nodes)
+		n = spare_take(e->nodes);
+	if (!n)
+		n = e->pf->alloc(e->pf->ctx, sizeof(*n));
 	if (!n)
 		return NULL;
+	n->count = 0;
 	n->level = (uint16_t)level;
+	n->dropped = false;
+	n->next = NULL;
 	n->edit = e->number;
 	n->link = e->made;
 	e->made = n;
@@ -395,25 +401,38 @@ static void merge(struct map_change *to, const struct map_change *a,
 
 /*
  * Changes mostly come in two runs that are sorted already, of what goes and
- * of what comes: merge runs until there is one.
+ * of what comes: merge neighbouring runs until there is one.
  */
-size_t map_sort(struct map_change *c, struct map_change *scratch, size_t count)
+static void merge_runs(
+	struct map_change *c, struct map_change *scratch, size_t count)
 {
-	size_t left = 0;
+	size_t runs, mid, end;
 
-	while (run_end(c, 0, count) < count) {
-		for (size_t i = 0, mid, end; i < count; i = end) {
+	do {
+		runs = 0;
+		for (size_t i = 0; i < count; i = end, runs++) {
 			mid = run_end(c, i, count);
+			if (mid == count && i == 0)
+				return;
 			end = run_end(c, mid, count);
 			merge(scratch + i, c + i, c + mid, c + mid, c + end);
 		}
 		memcpy(c, scratch, count * sizeof(*c));
-	}
+	} while (runs > 1);
+}
+
+size_t map_sort(struct map_change *c, struct map_change *scratch, size_t count)
+{
+	size_t left = 0;
+
+	merge_runs(c, scratch, count);
 	for (size_t i = 0; i < count; i++) {
 		if (i + 1 < count && !c[i].value && c[i].key == c[i + 1].key)
 			c[i + 1].replaces = true;
-		else
+		else if (left != i)
 			c[left++] = c[i];
+		else
+			left++;
 	}
 	return left;
 }

@@ -4,35 +4,64 @@
  */
 #include "memslot/internal.h"
 
+static bool nodes_reserve(struct memslots *ms)
+{
+	ms->nodes.keep = MEMSLOT_SANITIZED ? 0 : MEMSLOT_NODES_KEEP;
+	while (ms->nodes.count < ms->nodes.keep) {
+		void *n = ms_alloc(
+			ms, FAULT_VALIDATE_NODE, sizeof(struct map_node));
+
+		if (!n)
+			return false;
+		spare_give(&ms->nodes, n);
+	}
+	return true;
+}
+
+static void spare_free(struct memslots *ms, struct spare *s)
+{
+	void *p;
+
+	while ((p = spare_take(s)))
+		ms_free(ms, p);
+}
+
+/* What memslots_create() has allocated. */
+static void release(struct memslots *ms)
+{
+	spare_free(ms, &ms->slabs);
+	spare_free(ms, &ms->nodes);
+	ms_free(ms, atomic_load(&ms->spare_ops));
+	ms_free(ms, ms_set(ms));
+	ms_free(ms, ms->arena);
+	ms_free(ms, ms);
+}
+
 int memslots_create(const struct memslot_platform *pf, unsigned spaces,
 	struct memslots **out, struct memslot_error *err)
 {
 	struct memslots *ms;
-	struct memslot_set *set;
-	void *arena;
 
 	if (spaces == 0 || spaces > MEMSLOT_SPACES_MAX)
 		return memslot_fail(err, -EINVAL,
 			"%u address spaces asked for; 1 to %u are possible",
 			spaces, MEMSLOT_SPACES_MAX);
 	ms = pf->alloc(pf->ctx, sizeof(*ms));
-	set = pf->alloc(pf->ctx, sizeof(*set));
-	arena = pf->alloc(pf->ctx, MEMSLOT_ARENA_MIN);
-	if (!ms || !set || !arena) {
-		if (ms)
-			pf->free(pf->ctx, ms);
-		if (set)
-			pf->free(pf->ctx, set);
-		if (arena)
-			pf->free(pf->ctx, arena);
+	if (!ms)
 		return memslot_fail(err, -ENOMEM, "no memory for a memory map");
-	}
 	ms->pf = pf;
-	ms->arena = arena;
-	ms->arena_size = MEMSLOT_ARENA_MIN;
 	ms->spaces = spaces;
 	ms->order = &memslot_order_ours;
-	atomic_init(&ms->set, set);
+	ms->arena_size = MEMSLOT_ARENA_MIN;
+	ms->arena = ms_alloc(ms, FAULT_VALIDATE_PLAN, ms->arena_size);
+	atomic_init(&ms->set,
+		ms_alloc(ms, FAULT_VALIDATE_SET, sizeof(struct memslot_set)));
+	atomic_init(&ms->spare_ops, ops_new(ms, false));
+	if (!ms->arena || !ms_set(ms) || !ms->spare_ops || !slabs_reserve(ms) ||
+		!nodes_reserve(ms)) {
+		release(ms);
+		return memslot_fail(err, -ENOMEM, "no memory for a memory map");
+	}
 	*out = ms;
 	return 0;
 }
@@ -53,9 +82,7 @@ void memslots_destroy(struct memslots *ms)
 	map_free(ms->pf, set->by_gfn);
 	map_free(ms->pf, set->by_id);
 	map_free(ms->pf, set->by_host);
-	ms_free(ms, set);
-	ms_free(ms, ms->arena);
-	ms_free(ms, ms);
+	release(ms);
 }
 
 int memslots_set_space_options(

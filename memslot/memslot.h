@@ -180,7 +180,8 @@ extern const struct memslot_order memslot_order_ours;
 extern const struct memslot_order memslot_order_legacy;
 
 /*
- * A map of `spaces` empty address spaces (1 .. MEMSLOT_SPACES_MAX).
+ * A map of `spaces` empty address spaces (1 .. MEMSLOT_SPACES_MAX). It takes
+ * some 40 KiB, most of it kept for transactions to work in.
  * Errors: -EINVAL spaces out of range; -ENOMEM.
  */
 int memslots_create(const struct memslot_platform *pf, unsigned spaces,

@@ -51,7 +51,7 @@ static int populated_prepare(
 
 	for (const struct memslot_piece *p = c->pieces; p; p = p->next)
 		any |= p->origin->populated != NULL;
-	if (!any || c->kind != MEMSLOT_CHANGE_RESHAPE)
+	if (!any)
 		return 0;
 	c->to->populated = bitmap_new(t->ms, FAULT_POPULATE, c->to->size_pages);
 	return c->to->populated ? 0 : no_memory(t, c->to);
@@ -85,10 +85,13 @@ int reshape_prepare(struct memslot_txn *t)
 	for (unsigned i = 0; !r && i < t->change_count; i++) {
 		const struct memslot_change *c = &t->changes[i];
 
-		for (const struct memslot_piece *p = c->to ? c->pieces : NULL;
-			!r && p; p = p->next)
+		/* What else stays whole keeps its log, or has none. */
+		if (c->kind != MEMSLOT_CHANGE_RESHAPE)
+			continue;
+		for (const struct memslot_piece *p = c->pieces; !r && p;
+			p = p->next)
 			r = heir_prepare(t, p, c->to);
-		if (!r && c->to)
+		if (!r)
 			r = populated_prepare(t, c);
 	}
 	return r;
@@ -143,8 +146,9 @@ void reshape_swap_in(struct memslot_txn *t)
 	for (size_t i = 0; i < t->change_count; i++) {
 		const struct memslot_change *c = &t->changes[i];
 
-		for (const struct memslot_piece *p = c->to ? c->pieces : NULL;
-			p; p = p->next)
+		if (c->kind != MEMSLOT_CHANGE_RESHAPE)
+			continue;
+		for (const struct memslot_piece *p = c->pieces; p; p = p->next)
 			carry(c, p);
 	}
 	while (t->heirs) {

@@ -301,14 +301,6 @@ static void free_old(struct memslot_txn *t, struct memslot_set *old)
 	t->set = NULL;
 }
 
-static void txn_free(struct memslot_txn *t)
-{
-	struct memslots *ms = t->ms;
-
-	ms_free(ms, t->ops);
-	ms_free(ms, t);
-}
-
 static int commit_locked(struct memslot_txn *t)
 {
 	struct memslots *ms = t->ms;
@@ -355,117 +347,6 @@ int memslot_commit(struct memslot_txn *t, struct memslot_result *result,
 	}
 	txn_free(t);
 	return r;
-}
-
-/* ---- collecting operations ------------------------------------------------ */
-
-int memslot_begin(struct memslots *ms, struct memslot_txn **out,
-	struct memslot_error *err)
-{
-	struct memslot_txn *t = ms_alloc(ms, FAULT_TXN_BEGIN, sizeof(*t));
-
-	if (!t)
-		return memslot_fail(
-			err, -ENOMEM, "no memory for a transaction");
-	t->ms = ms;
-	*out = t;
-	return 0;
-}
-
-void memslot_discard(struct memslot_txn *t)
-{
-	if (t)
-		txn_free(t);
-}
-
-static int record(struct memslot_txn *t, const struct memslot_op *op)
-{
-	if (t->op_count == t->op_room) {
-		unsigned room = t->op_room ? t->op_room * 4 : 4;
-		struct memslot_op *ops =
-			ms_alloc(t->ms, FAULT_TXN_RECORD, room * sizeof(*ops));
-
-		if (!ops) {
-			t->record_failed = true;
-			return -ENOMEM;
-		}
-		if (t->op_count)
-			memcpy(ops, t->ops, t->op_count * sizeof(*ops));
-		ms_free(t->ms, t->ops);
-		t->ops = ops;
-		t->op_room = room;
-	}
-	t->ops[t->op_count++] = *op;
-	return 0;
-}
-
-int memslot_create(struct memslot_txn *t, const struct memslot_config *c)
-{
-	return record(
-		t, &(struct memslot_op){.kind = MEMSLOT_OP_CREATE, .c = *c});
-}
-
-int memslot_delete(struct memslot_txn *t, unsigned space, unsigned id)
-{
-	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_DELETE,
-				 .c = {.space = space, .id = id}});
-}
-
-int memslot_move(struct memslot_txn *t, unsigned space, unsigned id, gpa_t gpa,
-	enum memslot_move_dirty dirty)
-{
-	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_MOVE,
-				 .c = {.space = space, .id = id, .gpa = gpa},
-				 .dirty = dirty});
-}
-
-int memslot_set_flags(
-	struct memslot_txn *t, unsigned space, unsigned id, uint32_t flags)
-{
-	return record(
-		t, &(struct memslot_op){.kind = MEMSLOT_OP_FLAGS,
-			   .c = {.space = space, .id = id, .flags = flags}});
-}
-
-int memslot_resize(
-	struct memslot_txn *t, unsigned space, unsigned id, uint64_t size)
-{
-	return record(
-		t, &(struct memslot_op){.kind = MEMSLOT_OP_RESIZE,
-			   .c = {.space = space, .id = id, .size = size}});
-}
-
-int memslot_split(struct memslot_txn *t, unsigned space, unsigned id,
-	uint64_t offset, unsigned new_id)
-{
-	return record(
-		t, &(struct memslot_op){.kind = MEMSLOT_OP_SPLIT,
-			   .c = {.space = space, .id = id, .size = offset},
-			   .other_id = new_id});
-}
-
-int memslot_merge(
-	struct memslot_txn *t, unsigned space, unsigned id, unsigned upper)
-{
-	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_MERGE,
-				 .c = {.space = space, .id = id},
-				 .other_id = upper});
-}
-
-int memslot_replace_host(struct memslot_txn *t, unsigned space, unsigned id,
-	void *host, enum memslot_host_bytes bytes)
-{
-	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_HOST,
-				 .c = {.space = space, .id = id, .host = host},
-				 .copy = bytes == MEMSLOT_HOST_COPY});
-}
-
-int memslot_delete_harvest(struct memslot_txn *t, unsigned space, unsigned id,
-	struct memslot_harvest **out)
-{
-	return record(t, &(struct memslot_op){.kind = MEMSLOT_OP_DELETE,
-				 .c = {.space = space, .id = id},
-				 .harvest = out});
 }
 
 /* ---- for callbacks -------------------------------------------------------- */

@@ -25,7 +25,7 @@ static uint32_t hash(uint64_t key, uint32_t mask)
 }
 
 /*
- * Zeroed memory for the arrays of a transaction. Kept for the next one: to
+ * Memory for the arrays of a transaction, with whatever is in it. Kept for the next one: to
  * get it and give it back each time costs more than all that is done in it.
  */
 static void *arena(struct memslots *ms, size_t size)
@@ -42,8 +42,6 @@ static void *arena(struct memslots *ms, size_t size)
 		ms_free(ms, ms->arena);
 		ms->arena = more;
 		ms->arena_size = room;
-	} else {
-		memset(ms->arena, 0, size);
 	}
 	return ms->arena;
 }
@@ -73,6 +71,7 @@ static int plans_alloc(struct memslot_txn *t)
 	t->index_scratch = t->index_changes + 2 * slots;
 	t->pool = (void *)(t->index_scratch + 2 * slots);
 	t->plan_hash = (void *)(t->pool + pieces);
+	memset(t->plan_hash, 0, buckets * sizeof(*t->plan_hash));
 	t->hash_mask = buckets - 1;
 	return 0;
 }
@@ -93,11 +92,12 @@ static struct memslot_plan *plan_of(
 	}
 	p = &t->plans[t->plan_count++];
 	t->plan_hash[at] = t->plan_count;
-	from = map_find(ms_set(t->ms)->by_id, key);
-	p->c.space = space;
-	p->c.id = id;
-	p->from = from;
-	p->exists = from != NULL;
+	from = map_get(ms_set(t->ms)->by_id, key, &t->id_leaf);
+	*p = (struct memslot_plan){
+		.c = {.space = space, .id = id},
+		.from = from,
+		.exists = from != NULL,
+	};
 	if (from) {
 		p->c.gpa = from->base_gfn << MEMSLOT_PAGE_SHIFT;
 		p->c.size = from->size_pages << MEMSLOT_PAGE_SHIFT;
@@ -393,7 +393,8 @@ static int apply_flags(struct memslot_txn *t, unsigned n,
 	return 0;
 }
 
-static int apply_op(struct memslot_txn *t, unsigned n)
+static int apply_op(
+	struct memslot_txn *t, unsigned n, const struct memslot_op *op)
 {
 	static int (*const apply[])(struct memslot_txn * t, unsigned n,
 		const struct memslot_op *op, struct memslot_plan *p) = {
@@ -406,7 +407,6 @@ static int apply_op(struct memslot_txn *t, unsigned n)
 		[MEMSLOT_OP_MERGE] = apply_merge,
 		[MEMSLOT_OP_HOST] = apply_host,
 	};
-	const struct memslot_op *op = &t->ops[n];
 	struct memslot_plan *p;
 	int r = check_form(t, n, op);
 
@@ -457,19 +457,24 @@ static void collect_changes(struct memslot_txn *t)
 
 	for (unsigned i = 0; i < t->plan_count; i++) {
 		const struct memslot_plan *p = &t->plans[i];
-		struct memslot_change *c = &t->changes[kept];
+		enum memslot_change_kind kind;
 
-		if (!net_change(p, &c->kind))
+		if (!net_change(p, &kind))
 			continue;
-		c->op = p->op;
-		/* There and back again is no move. */
-		c->mark_dirty = p->mark_dirty &&
-				(c->kind == MEMSLOT_CHANGE_MOVE ||
-					c->kind == MEMSLOT_CHANGE_RESHAPE);
-		c->copy = p->copy;
-		c->from = p->from;
-		c->pieces = p->pieces;
-		t->plans[kept++] = *p;
+		t->changes[kept] = (struct memslot_change){
+			.kind = kind,
+			.op = p->op,
+			/* There and back again is no move. */
+			.mark_dirty = p->mark_dirty &&
+				      (kind == MEMSLOT_CHANGE_MOVE ||
+					      kind == MEMSLOT_CHANGE_RESHAPE),
+			.copy = p->copy,
+			.from = p->from,
+			.pieces = p->pieces,
+		};
+		if (kept != i)
+			t->plans[kept] = *p;
+		kept++;
 	}
 	t->change_count = kept;
 }
@@ -493,17 +498,19 @@ static int check_copy(struct memslot_txn *t, const struct memslot_plan *p)
 			return memslot_fail(t->err, -EINVAL,
 				OP_FMT "its bytes cannot be copied over the "
 				       "host memory that slot %u has now",
-				OP_ARGS(p->op, &t->ops[p->op]), from->id);
+				OP_ARGS(p->op, txn_op(t, p->op)), from->id);
 	}
 	return 0;
 }
 
 int txn_validate(struct memslot_txn *t)
 {
+	unsigned n = 0;
 	int r = plans_alloc(t);
 
-	for (unsigned n = 0; !r && n < t->op_count; n++)
-		r = apply_op(t, n);
+	for (const struct op_chunk *c = t->ops; !r && c; c = c->next)
+		for (unsigned i = 0; !r && i < c->count; i++)
+			r = apply_op(t, n++, &c->op[i]);
 	if (r)
 		return r;
 	collect_changes(t);
