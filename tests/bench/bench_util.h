@@ -5,7 +5,8 @@
  * Machines that measure are shared. Therefore times are CPU times of the
  * measuring thread, things that are compared take turns in short rounds, and
  * what is reported is the median over the rounds, of a ratio the median of
- * the rounds' ratios.
+ * the rounds' ratios. A bound in nanoseconds is on the least of the rounds:
+ * what neighbours do in caches and to clock rates only ever adds to it.
  */
 #ifndef TESTS_BENCH_BENCH_UTIL_H
 #define TESTS_BENCH_BENCH_UTIL_H
@@ -23,6 +24,7 @@ extern const unsigned bench_sizes[BENCH_SIZES]; /* how many slots */
 #define SLOT_GFN(i) ((gfn_t)(i)*2 * SLOT_PAGES)
 #define FAR_GFN     ((gfn_t)1 << 30)
 
+uint64_t bench_wall_ns(void);
 /* CPU time of the calling thread. */
 uint64_t bench_cpu_ns(void);
 /* What the calling thread has slept in waits of the library. */
@@ -33,6 +35,7 @@ extern const struct memslot_platform bench_platform;
 uint64_t bench_random(uint64_t *state);
 /* Sorts the values. */
 double bench_median(double *v, unsigned count);
+double bench_least(const double *v, unsigned count);
 /* The median of a[i] / b[i]. */
 double bench_ratio(const double *a, const double *b, unsigned count);
 

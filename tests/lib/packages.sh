@@ -7,7 +7,7 @@
 #   build  the program and the library
 #   guest  Linux guests: the window program and the initramfs
 #   test   the test suite
-#   bench  the comparison with QEMU
+#   bench  the comparisons with QEMU and GLib
 #   lab    the nested lab: a machine with KVM, on an emulator
 # Says nothing and needs no root when all is there. On another system it
 # cannot install, but names what is missing.
@@ -70,7 +70,10 @@ group()
 		util-linux setarch
 		END
 		;;
-	bench) qemu ;;
+	bench)
+		echo libglib2.0-dev '<glib-2.0/glib.h>'
+		qemu
+		;;
 	lab) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
 		cpio cpio
