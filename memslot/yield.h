@@ -22,10 +22,10 @@ void memslot_yield(void);
 #define YIELD_CAS(p, old, new, ok, no) \
 	__c11_atomic_compare_exchange_strong(p, old, new, ok, no)
 #else
-#define __atomic_load(p, mo)     __atomic_load_n(p, mo)
-#define __atomic_store(p, v, mo) __atomic_store_n(p, v, mo)
+#define __atomic_load(p, mo)        __atomic_load_n(p, mo)
+#define __atomic_store(p, v, mo)    __atomic_store_n(p, v, mo)
 #define __atomic_exchange(p, v, mo) __atomic_exchange_n(p, v, mo)
-#define YIELD_RAW(op) __atomic_##op
+#define YIELD_RAW(op)               __atomic_##op
 #define YIELD_CAS(p, old, new, ok, no) \
 	__atomic_compare_exchange_n(p, old, new, false, ok, no)
 #endif
@@ -47,11 +47,10 @@ void memslot_yield(void);
 
 #define YIELD_THEN(x) (memslot_yield(), (x))
 
-#define atomic_load_explicit(p, mo) YIELD_THEN(YIELD_RAW(load)(p, mo))
-#define atomic_load(p)              atomic_load_explicit(p, __ATOMIC_SEQ_CST)
-#define atomic_store_explicit(p, v, mo) \
-	YIELD_THEN(YIELD_RAW(store)(p, v, mo))
-#define atomic_store(p, v) atomic_store_explicit(p, v, __ATOMIC_SEQ_CST)
+#define atomic_load_explicit(p, mo)     YIELD_THEN(YIELD_RAW(load)(p, mo))
+#define atomic_load(p)                  atomic_load_explicit(p, __ATOMIC_SEQ_CST)
+#define atomic_store_explicit(p, v, mo) YIELD_THEN(YIELD_RAW(store)(p, v, mo))
+#define atomic_store(p, v)              atomic_store_explicit(p, v, __ATOMIC_SEQ_CST)
 #define atomic_exchange_explicit(p, v, mo) \
 	YIELD_THEN(YIELD_RAW(exchange)(p, v, mo))
 #define atomic_exchange(p, v) atomic_exchange_explicit(p, v, __ATOMIC_SEQ_CST)
@@ -61,12 +60,10 @@ void memslot_yield(void);
 	atomic_compare_exchange_strong(p, old, new)
 #define atomic_fetch_add_explicit(p, v, mo) \
 	YIELD_THEN(YIELD_RAW(fetch_add)(p, v, mo))
-#define atomic_fetch_add(p, v) \
-	atomic_fetch_add_explicit(p, v, __ATOMIC_SEQ_CST)
+#define atomic_fetch_add(p, v) atomic_fetch_add_explicit(p, v, __ATOMIC_SEQ_CST)
 #define atomic_fetch_sub_explicit(p, v, mo) \
 	YIELD_THEN(YIELD_RAW(fetch_sub)(p, v, mo))
-#define atomic_fetch_sub(p, v) \
-	atomic_fetch_sub_explicit(p, v, __ATOMIC_SEQ_CST)
+#define atomic_fetch_sub(p, v) atomic_fetch_sub_explicit(p, v, __ATOMIC_SEQ_CST)
 #define atomic_fetch_or(p, v) \
 	YIELD_THEN(YIELD_RAW(fetch_or)(p, v, __ATOMIC_SEQ_CST))
 #define atomic_fetch_and(p, v) \

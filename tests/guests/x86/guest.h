@@ -7,7 +7,7 @@
  */
 #define GOOD 0x10
 
-#define EXIT(code)        \
-	mov	$(code), %al; \
-	out	%al, $0xf4;   \
+#define EXIT(code)         \
+	mov $(code), % al; \
+	out % al, $0xf4;   \
 	hlt
