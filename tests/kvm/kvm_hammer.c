@@ -2,7 +2,9 @@
 /*
  * kvm_hammer.c - vCPUs write flat out while their memory is re-arranged
  *
- *	kvm_hammer [TRANSACTIONS [SEED]]
+ *	kvm_hammer [TRANSACTIONS [SECONDS [SEED]]]
+ *
+ * SECONDS: an emulated machine that is slow does fewer, but 100 at least.
  *
  * Two vCPUs increment words in two slots. Transactions of several kernel
  * slots each swap the two, split and merge them, delete and create them
@@ -203,14 +205,18 @@ static void finish(struct hammered *h)
 	}
 }
 
-static void run(uint64_t seed, unsigned long count, bool tracked)
+static void run(
+	uint64_t seed, unsigned long count, uint64_t seconds, bool tracked)
 {
+	const uint64_t end = raw_now_ns() + seconds * 1000000000u;
 	struct hammered h = {.rng = seed};
-	unsigned long before;
+	unsigned long before, done;
 
 	start(&h, tracked);
 	before = atomic_load(&watch.regions);
-	for (unsigned long i = 0; i < count; i++) {
+	for (done = 0; done < count; done++) {
+		if (done >= 100 && raw_now_ns() > end)
+			break;
 		if (!transaction(&h))
 			break;
 		if (tracked && rng_below(&h.rng, 4) == 0)
@@ -219,7 +225,7 @@ static void run(uint64_t seed, unsigned long count, bool tracked)
 	finish(&h);
 	printf("%lu transactions, %lu kernel slots changed, %lu MMIO exits "
 	       "for RAM, %lu writes heard\n",
-		count, atomic_load(&watch.regions) - before,
+		done, atomic_load(&watch.regions) - before,
 		atomic_load(&watch.exits), atomic_load(&h.heard));
 	if (tracked)
 		CHECK(atomic_load(&h.heard) > 0);
@@ -233,11 +239,12 @@ static void run(uint64_t seed, unsigned long count, bool tracked)
 int main(int argc, char **argv)
 {
 	unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000;
-	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : raw_now_ns();
+	uint64_t seconds = argc > 2 ? strtoull(argv[2], NULL, 0) : 200;
+	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 0) : raw_now_ns();
 
 	printf("seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
-	run(seed, count, false);
-	run(seed, count / 4, true);
+	run(seed, count, seconds, false);
+	run(seed, count / 4, seconds / 4, true);
 	return TEST_END("kvm-hammer");
 }

@@ -8,9 +8,9 @@
  * dirty bits are clear. The page table lies in a tracked page: the processor
  * that walks it is a writer like any other. What the reports say must be what
  * the page holds afterwards, and no access may fail. Which bits are set is
- * compared with a twin that is not tracked. A KVM that shadows page tables
- * does not set bits in read-only memory at all: then there is nothing to
- * report, which docs/kvm.md says.
+ * compared with a twin that is not tracked. KVM's own walker, which does the
+ * access when the processor's cannot, leaves bits in read-only memory alone:
+ * then there is nothing to report, and nothing was written.
  */
 #include "tests/kvm/kbed.h"
 #include "tests/unit/slots.h"

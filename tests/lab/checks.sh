@@ -43,14 +43,15 @@ check_naive() # the naive way does lose writes, so the hammer can tell
 	program kvm_naive 500
 }
 
-check_hammer() # 10,000 transactions of several slots, none seen by vCPUs
+check_hammer() # transactions of several slots that no vCPU sees
 {
 	limit=150
-	program kvm_hammer "$([ "$npt" = 1 ] && echo 10000 || echo 1000)"
+	program kvm_hammer 10000 50
 }
 
 check_failures() # each ioctl fails in turn: the guest finds all as before
 {
+	limit=150
 	program kvm_failures
 }
 
