@@ -46,7 +46,7 @@ check_naive() # the naive way does lose writes, so the hammer can tell
 check_hammer() # transactions of several slots that no vCPU sees
 {
 	limit=150
-	program kvm_hammer 10000 50
+	program kvm_hammer 10000 25
 }
 
 check_failures() # each ioctl fails in turn: the guest finds all as before
@@ -57,7 +57,7 @@ check_failures() # each ioctl fails in turn: the guest finds all as before
 
 check_dirty() # what is harvested is what was written
 {
-	program kvm_dirty 500
+	program kvm_dirty 200
 }
 
 # ---- tracking --------------------------------------------------------------
