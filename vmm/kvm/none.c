@@ -44,14 +44,6 @@ struct accel kvm_accel(struct kvm *kvm)
 	return (struct accel){NULL, NULL};
 }
 
-int kvm_msi(struct kvm *kvm, uint64_t address, uint32_t data)
-{
-	(void)kvm;
-	(void)address;
-	(void)data;
-	return -ENOSYS;
-}
-
 struct irq_line kvm_irq(struct kvm *kvm, unsigned gsi)
 {
 	return (struct irq_line){NULL, NULL, 0};
