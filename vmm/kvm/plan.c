@@ -20,42 +20,45 @@
 
 /* ---- memory ------------------------------------------------------------------------ */
 
+/* Hand out the next `size` bytes of the block. */
+static void *carve(char **at, size_t size)
+{
+	void *p = *at;
+
+	*at += (size + 15) & ~(size_t)15;
+	return p;
+}
+
+/* One block: a plan of one step should cost one allocation. */
 struct plan *plan_new(size_t olds, size_t news)
 {
-	struct plan *p = calloc(1, sizeof(*p));
+	struct plan *p;
+	size_t size =
+		sizeof(*p) + 8 * 16 +
+		olds * (sizeof(*p->old) + sizeof(*p->mate) +
+			       sizeof(*p->source) + sizeof(*p->pending)) +
+		news * (sizeof(*p->new) + sizeof(*p->id) + sizeof(*p->order)) +
+		(olds + news) * sizeof(*p->step);
+	char *at = calloc(1, size);
 
-	if (!p)
+	if (!at)
 		return NULL;
+	p = carve(&at, sizeof(*p));
 	p->olds = olds;
 	p->news = news;
-	/* calloc() may return NULL for 0 */
-	p->old = calloc(olds + 1, sizeof(*p->old));
-	p->mate = calloc(olds + 1, sizeof(*p->mate));
-	p->source = calloc(olds + 1, sizeof(*p->source));
-	p->pending = calloc(olds + 1, sizeof(*p->pending));
-	p->new = calloc(news + 1, sizeof(*p->new));
-	p->id = calloc(news + 1, sizeof(*p->id));
-	p->order = calloc(news + 1, sizeof(*p->order));
-	p->step = calloc(olds + news + 1, sizeof(*p->step));
-	if (p->old && p->mate && p->source && p->pending && p->new && p->id &&
-		p->order && p->step)
-		return p;
-	plan_free(p);
-	return NULL;
+	p->old = carve(&at, olds * sizeof(*p->old));
+	p->mate = carve(&at, olds * sizeof(*p->mate));
+	p->source = carve(&at, olds * sizeof(*p->source));
+	p->pending = carve(&at, olds * sizeof(*p->pending));
+	p->new = carve(&at, news * sizeof(*p->new));
+	p->id = carve(&at, news * sizeof(*p->id));
+	p->order = carve(&at, news * sizeof(*p->order));
+	p->step = carve(&at, (olds + news) * sizeof(*p->step));
+	return p;
 }
 
 void plan_free(struct plan *p)
 {
-	if (!p)
-		return;
-	free(p->old);
-	free(p->mate);
-	free(p->source);
-	free(p->pending);
-	free(p->new);
-	free(p->id);
-	free(p->order);
-	free(p->step);
 	free(p);
 }
 

@@ -134,24 +134,15 @@ void change_free(struct change *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; c->edit && i < c->edits; i++)
+	for (size_t i = 0; i < c->edits; i++)
 		free(c->edit[i].fresh);
-	free(c->edit);
 	plan_free(c->plan);
 	free(c);
 }
 
 struct change *change_new(size_t edits)
 {
-	struct change *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return NULL;
-	c->edit = calloc(edits + 1, sizeof(*c->edit));
-	if (c->edit)
-		return c;
-	free(c);
-	return NULL;
+	return calloc(1, sizeof(struct change) + edits * sizeof(struct edit));
 }
 
 int change_plan(struct kvm *k, struct change *c, struct memslot_error *err)

@@ -31,10 +31,10 @@ struct edit {
 
 struct change {
 	struct plan *plan;
-	struct edit *edit;
-	size_t edits;
 	uint64_t version, track_version; /* what it was made up from */
 	bool done;
+	size_t edits; /* filled in */
+	struct edit edit[];
 };
 
 /* Page numbers; `failed` once there was no memory for one. */
@@ -49,6 +49,7 @@ void gfns_sort(struct gfns *g);
 
 /* ---- slots.c ----------------------------------------------------------------------- */
 
+/* Room for that many edits, none filled in. NULL: no memory. */
 struct change *change_new(size_t edits);
 void change_free(struct change *c);
 /*
