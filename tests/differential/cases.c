@@ -202,6 +202,19 @@ static uint64_t fp_number(struct rng *r)
 
 /* ---- code ------------------------------------------------------------------- */
 
+/* The offset fields of c.j, c.beqz and c.bnez, for up to 254 bytes. */
+static uint16_t aim_compressed(uint16_t word, uint32_t d)
+{
+	uint32_t bits = (d >> 1 & 3) << 3 | (d >> 5 & 1) << 2;
+
+	if (word >> 13 == 5)
+		bits |= (d >> 4 & 1) << 11 | (d >> 6 & 1) << 7 |
+			(d >> 7 & 1) << 6 | (d >> 3 & 1) << 5;
+	else
+		bits |= (d >> 3 & 3) << 10 | (d >> 6 & 3) << 5;
+	return (uint16_t)(word | bits);
+}
+
 /* Unit n is a branch or jal: make it end at the start of a later unit. */
 static void aim(struct rng *r, struct diff_case *c, unsigned n)
 {
@@ -210,6 +223,10 @@ static void aim(struct rng *r, struct diff_case *c, unsigned n)
 	uint32_t word = at[0] | (uint32_t)at[1] << 16;
 	uint32_t d = 2u * (c->unit[to] - c->unit[n]);
 
+	if ((at[0] & 3) == 1 && at[0] >> 13 >= 5) {
+		at[0] = aim_compressed(at[0], d);
+		return;
+	}
 	if ((word & 0x7f) == 0x63 && !(word >> 25))
 		word |= (d >> 5 & 63) << 25 | (d >> 1 & 15) << 8;
 	else if ((word & 0x7f) == 0x6f && !(word >> 12))

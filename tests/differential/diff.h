@@ -75,6 +75,6 @@ void image_fill(uint8_t *ram, struct rng *r);
 
 /* machines.c: run the cases in `ram`, count of them; results are in `ram`. */
 void ours_run(uint8_t *ram, isa_off_t off);
-int qemu_run(int fd, const char *path, isa_off_t off);
+int qemu_run(int fd, isa_off_t off); /* `ram` is this file */
 
 #endif

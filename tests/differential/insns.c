@@ -90,8 +90,8 @@ static const uint32_t load_list[] = {0x00000003, 0x00001003, 0x00002003,
 static const uint32_t store_list[] = {
 	0x00000023, 0x00001023, 0x00002023, 0x00003023, 0x00002027, 0x00003027};
 
-/* funct5 of AMOs, but LR and SC. */
-static const uint32_t amo_list[] = {0, 1, 4, 8, 12, 16, 20, 24, 28};
+/* funct5 of AMOs, LR (2) among them, but SC. */
+static const uint32_t amo_list[] = {0, 1, 2, 4, 8, 12, 16, 20, 24, 28};
 
 /* With a rounding mode: add sub mul div, and fused. */
 static const uint32_t fp_round_list[] = {0x00000053, 0x08000053, 0x10000053,
@@ -147,7 +147,7 @@ static uint32_t memory(struct rng *r)
 		funct5 = PICK(r, amo_list);
 		return 0x202f | rng_below(r, 2) << 12 | funct5 << 27 |
 		       rng_below(r, 4) << 25 | RD(dest(r)) | RS1(aligned(r)) |
-		       RS2(reg(r));
+		       (funct5 == 2 ? 0 : RS2(reg(r)));
 	}
 }
 
@@ -232,6 +232,7 @@ static uint32_t system_word(struct rng *r, bool s_mode)
 		0x30200073, /* mret */
 		0x7b200073, /* dret */
 		0x00200073, /* uret */
+		0x10500073, /* wfi */
 		0x12000073, /* sfence.vma, sinval.vma, and its fences */
 		0x16000073, 0x18000073, 0x18100073, 0x0000100f, /* fence.i */
 		0x0ff0000f,                                     /* fence */
@@ -249,8 +250,11 @@ static uint32_t system_word(struct rng *r, bool s_mode)
 	/* In U mode QEMU lets Svinval's fences pass. */
 	if (!s_mode && (word == 0x18000073 || word == 0x18100073))
 		return csr(r);
-	/* In S mode sret would lead out of the case; ecall ends the run. */
-	if (s_mode && word == 0x10200073)
+	/*
+	 * In S mode sret would lead out of the case, wfi would wait for ever,
+	 * and ecall ends the run.
+	 */
+	if (s_mode && (word == 0x10200073 || word == 0x10500073))
 		return csr(r);
 	return rng_chance(r, 10) && !s_mode ? 0x73 : word;
 }
@@ -316,6 +320,7 @@ static unsigned put(uint16_t *halves, unsigned n, uint32_t word)
 	return n;
 }
 
+/* Any compressed instruction but jumps and branches. */
 static uint32_t compressed(struct rng *r)
 {
 	uint32_t word;
@@ -324,6 +329,45 @@ static uint32_t compressed(struct rng *r)
 		word = (uint32_t)rng_next(r) & 0xffff;
 	while ((word & 3) == 3 || !harmless(word));
 	return word;
+}
+
+/* auipc rd, 0 and a jump through rd to what follows, or one bit beside it. */
+static unsigned jump(struct rng *r, uint16_t *halves)
+{
+	uint32_t d = 1 + rng_below(r, 31);
+	unsigned n = put(halves, 0, 0x17 | RD(d));
+
+	if (rng_chance(r, 60))
+		return put(halves, n,
+			0x67 | RD(reg(r)) | RS1(d) | IMM(8 + rng_below(r, 2)));
+	n = put(halves, n, 0x0021 | RD(d)); /* c.addi rd, 8 */
+	return put(halves, n, (rng_chance(r, 50) ? 0x8002 : 0x9002) | RD(d));
+}
+
+/* Through any register: jalr, c.jr, c.jalr. */
+static uint32_t wild_jump(struct rng *r)
+{
+	uint32_t rd = RD(1 + rng_below(r, 31));
+
+	if (rng_chance(r, 60))
+		return 0x67 | RD(reg(r)) | RS1(reg(r)) | IMM(rng_next(r));
+	return (rng_chance(r, 50) ? 0x8002 : 0x9002) | rd;
+}
+
+/* A branch over the next unit, or more: cases.c finds the distance. */
+static uint32_t branch(struct rng *r)
+{
+	static const uint32_t list[] = {0x00000063, 0x00001063, 0x00004063,
+		0x00005063, 0x00006063, 0x00007063, 0x0000006f, 0xa001, 0xc001,
+		0xe001};
+	uint32_t word = PICK(r, list);
+
+	if (word == 0x6f)
+		return word | RD(dest(r));
+	if ((word & 3) == 3)
+		return word | RS1(reg(r)) | RS2(reg(r));
+	/* c.j; c.beqz and c.bnez of x8 to x15 */
+	return word == 0xa001 ? word : word | RD(rng_below(r, 8));
 }
 
 unsigned unit_random(struct rng *r, bool s_mode, uint16_t *halves)
@@ -365,19 +409,9 @@ unsigned unit_random(struct rng *r, bool s_mode, uint16_t *halves)
 		return put(halves, n,
 			0x1800202f | d | RS1(a) | RD(dest(r)) | RS2(reg(r)));
 	}
-	if (what < 96) { /* auipc rd, 0; jalr rd', 8(rd) */
-		d = 1 + rng_below(r, 31);
-		return put(halves, put(halves, 0, 0x17 | RD(d)),
-			0x67 | RD(reg(r)) | RS1(d) | IMM(8 + rng_below(r, 2)));
-	}
+	if (what < 96)
+		return jump(r, halves);
 	if (what < 97 && !s_mode)
-		return put(halves, 0,
-			0x67 | RD(reg(r)) | RS1(reg(r)) | IMM(rng_next(r)));
-	/* A branch over the next unit, or more: cases.c finds the distance. */
-	static const uint32_t branch[] = {0x00000063, 0x00001063, 0x00004063,
-		0x00005063, 0x00006063, 0x00007063, 0x0000006f};
-
-	a = PICK(r, branch);
-	return put(halves, 0,
-		a == 0x6f ? a | RD(dest(r)) : a | RS1(reg(r)) | RS2(reg(r)));
+		return put(halves, 0, wild_jump(r));
+	return put(halves, 0, branch(r));
 }

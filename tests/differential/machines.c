@@ -55,7 +55,7 @@ void ours_run(uint8_t *ram, isa_off_t off)
  * QEMU 7.2 has all of M, A, F, D, always Svadu, Sv48, Sv57, and none of
  * Zicbom, Zicboz, Zawrs; what can be chosen is chosen.
  */
-int qemu_run(int fd, const char *path, isa_off_t off)
+int qemu_run(int fd, isa_off_t off)
 {
 	static const struct {
 		enum isa_ext ext;
@@ -76,9 +76,9 @@ int qemu_run(int fd, const char *path, isa_off_t off)
 			isa_has(off, choice[n].ext) ? "on" : "off");
 	snprintf(size, sizeof(size), "%dM", RAM_MIB);
 	snprintf(object, sizeof(object),
-		"memory-backend-file,id=ram,share=on,size=%s,mem-path=%s", size,
-		path);
-	(void)fd;
+		"memory-backend-file,id=ram,share=on,size=%s,"
+		"mem-path=/proc/self/fd/%d",
+		size, fd);
 	pid = fork();
 	if (pid < 0)
 		die("fork", "no process for QEMU");

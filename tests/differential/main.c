@@ -38,9 +38,8 @@ struct diff {
 	size_t harness_size;
 	uint64_t seed;
 	isa_off_t off; /* of the present batch */
-	uint8_t *qemu; /* shared with it through `path` */
+	uint8_t *qemu; /* shared with it through fd */
 	uint8_t *ours;
-	char path[64];
 	int fd;
 	uint64_t skipped;
 };
@@ -171,7 +170,7 @@ static void run(struct diff *d)
 	int status;
 
 	memcpy(d->qemu, d->ours, RAM_SIZE);
-	status = qemu_run(d->fd, d->path, d->off);
+	status = qemu_run(d->fd, d->off);
 	if (status) {
 		fprintf(stderr, "cpu-differential: QEMU ended with %d\n",
 			status);
@@ -396,15 +395,16 @@ static unsigned batch(struct diff *d, uint64_t first, unsigned count)
 
 static int open_all(struct diff *d, const char *harness)
 {
+	char path[] = "/dev/shm/cpu-diff.XXXXXX";
 	FILE *f = fopen(harness, "rb");
 
 	if (!f)
 		return -errno;
 	d->harness_size = fread(d->harness, 1, sizeof(d->harness), f);
 	fclose(f);
-	snprintf(d->path, sizeof(d->path), "/dev/shm/cpu-diff.XXXXXX");
-	d->fd = mkstemp(d->path);
-	if (d->fd < 0 || ftruncate(d->fd, (off_t)RAM_SIZE))
+	/* Without a name, so that nothing is left however this ends. */
+	d->fd = mkstemp(path);
+	if (d->fd < 0 || unlink(path) || ftruncate(d->fd, (off_t)RAM_SIZE))
 		return -errno;
 	d->qemu = mmap(
 		NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, 0);
@@ -439,7 +439,6 @@ int main(int argc, char **argv)
 		done += count;
 		fflush(stdout);
 	}
-	unlink(d.path);
 	printf("%llu sequences, %llu differ, %llu not compared\n",
 		(unsigned long long)done, (unsigned long long)failed,
 		(unsigned long long)d.skipped);
