@@ -214,6 +214,16 @@ static bool old_wanted(const struct hart *h, const struct place *p)
 	       memslot_page_tracked(p->slot, p->gpa >> MEMSLOT_PAGE_SHIFT);
 }
 
+/* Stores to this page need not come here again, if nobody is to hear. */
+static void fill_store(struct hart *h, uint64_t va, const struct place *p)
+{
+	gpa_t page = p->gpa & ~MEMSLOT_PAGE_MASK;
+	gfn_t gfn = page >> MEMSLOT_PAGE_SHIFT;
+
+	if (memslot_page_writable(p->slot, gfn))
+		tlb_fill(h, h->store, va, gfn, memslot_host(p->slot, page));
+}
+
 static enum mem store_two(
 	struct hart *h, uint64_t va, unsigned size, uint64_t value)
 {
@@ -249,7 +259,6 @@ enum mem mem_store(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 	uint64_t old = 0;
 	struct place p;
 	uint8_t *host;
-	gpa_t page;
 	bool want;
 
 	h->left = false;
@@ -273,10 +282,7 @@ enum mem mem_store(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 		hart_report(h, &report, 1, PAGETRACK_CPU);
 		return MEM_LEFT;
 	}
-	page = p.gpa & ~MEMSLOT_PAGE_MASK;
-	if (memslot_page_writable(p.slot, page >> MEMSLOT_PAGE_SHIFT))
-		tlb_fill(h, h->store, va, page >> MEMSLOT_PAGE_SHIFT,
-			memslot_host(p.slot, page));
+	fill_store(h, va, &p);
 	return done(h);
 }
 
@@ -308,6 +314,8 @@ enum mem mem_zero(struct hart *h, uint64_t va)
 	if (p.slot && written(&p, zero, sizeof(zero), &report)) {
 		report.old = want ? old : NULL;
 		hart_report(h, &report, 1, PAGETRACK_CPU);
+	} else if (p.slot) {
+		fill_store(h, va, &p);
 	}
 	return done(h);
 }
