@@ -54,6 +54,7 @@ two=$!
 wait $one
 wait $two
 wait $window && echo "guest: window ok"
+busybox stty sane # waits until that has been sent
 busybox poweroff -f
 END
 "$root/tests/lib/initramfs.sh" "$tmp/initrd.gz" "$tmp/init"
