@@ -226,6 +226,16 @@ done:
 	call hash
 	sd t2, R_LEVEL0(s3)
 
+	/* Leave no code that a jump of a later case could find. */
+	li t0, HIGH + AT_CODE
+	ld t1, C_OFFSET(s1)
+	add t0, t0, t1
+	li t2, CODE_HALVES
+1:	sh zero, 0(t0)
+	addi t0, t0, 2
+	addi t2, t2, -1
+	bnez t2, 1b
+
 	addi s1, s1, RECORD_SIZE / 2
 	addi s1, s1, RECORD_SIZE / 2
 	sd s1, K_CASE(s0)
