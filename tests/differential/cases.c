@@ -224,6 +224,8 @@ static void aim(struct rng *r, struct diff_case *c, unsigned n)
 	uint32_t d = 2u * (c->unit[to] - c->unit[n]);
 
 	if ((at[0] & 3) == 1 && at[0] >> 13 >= 5) {
+		if (d > 254) /* as far as c.beqz goes */
+			d = 2u * (c->unit[n + 1] - c->unit[n]);
 		at[0] = aim_compressed(at[0], d);
 		return;
 	}

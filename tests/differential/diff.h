@@ -13,7 +13,7 @@
 #define RAM_SIZE    ((size_t)RAM_MIB << 20)
 #define BATCH_MAX   4000u
 #define UNITS_MAX   20u
-#define UNIT_HALVES 6u
+#define UNIT_HALVES 8u
 
 /* As harness.S reads it. */
 struct diff_case {
@@ -37,6 +37,7 @@ struct diff_result {
 	uint8_t pad[RECORD_SIZE - R_TRAP - sizeof(struct diff_trap[TRAPS_MAX])];
 };
 
+_Static_assert(UNITS_MAX *UNIT_HALVES + 2 <= CODE_HALVES, "with its end");
 _Static_assert(sizeof(struct diff_case) == RECORD_SIZE, "layout.h");
 _Static_assert(sizeof(struct diff_result) == RECORD_SIZE, "layout.h");
 _Static_assert(offsetof(struct diff_case, code) == C_CODE, "layout.h");

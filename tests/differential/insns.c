@@ -219,8 +219,13 @@ static uint32_t csr(struct rng *r)
 	if (what == 7) /* ssie */
 		return 0x5073 | (op & 0x3000) | rd | RS1(rng_below(r, 2) * 2) |
 		       IMM(0x104);
-	if (what == 8) /* QEMU misses a write of a read-only one if it is 0 */
-		return 0x2073 | IMM(0xc00 + rng_below(r, 3));
+	if (what == 8) {
+		/* Read, or write what is read-only, which QEMU sees in csrrw */
+		if (rng_chance(r, 50))
+			return 0x2073 | IMM(0xc00 + rng_below(r, 3));
+		return 0x1073 | (op & 0x4000) | rd | RS1(reg(r)) |
+		       IMM(0xc00 + rng_below(r, 3));
+	}
 	return 0x73 | op | rd | RS1(reg(r)) | IMM(PICK(r, none_list));
 }
 
@@ -406,6 +411,10 @@ unsigned unit_random(struct rng *r, bool s_mode, uint16_t *halves)
 		n = put(halves, n, 0xff807013 | RD(a) | RS1(a));
 		n = put(halves, n,
 			0x1000202f | d | RS1(a) | RD(16 + rng_below(r, 16)));
+		if (rng_chance(r, 20)) { /* fails, unless they are the same */
+			a = 8 + rng_below(r, 4);
+			n = put(halves, n, 0xff807013 | RD(a) | RS1(a));
+		}
 		return put(halves, n,
 			0x1800202f | d | RS1(a) | RD(dest(r)) | RS2(reg(r)));
 	}

@@ -40,7 +40,7 @@
 #define VA_CODE_S 0x20000
 #define VA_DATA   0x30000 /* see pages.c */
 
-#define CODE_HALVES 124
+#define CODE_HALVES 164
 #define TRAPS_MAX   8
 #define RECORD_SIZE 1024
 
