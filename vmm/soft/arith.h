@@ -99,6 +99,16 @@ static inline uint64_t orc_b(uint64_t v)
 /* ---- fence ---------------------------------------------------------------- */
 
 /*
+ * The guest's memory model, RVWMO, on the host's (unprivileged spec, "RVWMO
+ * Memory Consistency Model"). Aligned loads and stores are single accesses of
+ * the host, atomics are sequentially consistent (amo.c), and this is a barrier
+ * for what it names. What RVWMO keeps without them the hosts keep as well:
+ * the order of accesses to one address; and dependencies, although a guest's
+ * register is memory here. x86 keeps more anyway. For arm64 a load, the store
+ * of its value into x[], the load from there and the access that uses it as
+ * address or data are an order ("dependency-ordered-before", where a thread
+ * reads its own store), and a guest's branch is a branch of the host.
+ *
  * x86 keeps all orders but "writes before, reads after" by itself. Not C11's
  * atomic_thread_fence(): the thread sanitizer does not know it.
  */
