@@ -104,6 +104,7 @@ static void calls(void)
 	sh_trapped(&m, CAUSE_ILLEGAL, insn, "U: " #insn);
 	T(rv_sret())
 	T(rv_mret())
+	T(rv_wfi())
 	T(rv_sfence_vma(RV_ZERO, RV_ZERO))
 	T(rv_sfence_vma(RV_A0, RV_A1))
 #undef T
@@ -162,6 +163,46 @@ static void calls(void)
 	sh_trapped_at(&m, CAUSE_FETCH_ACCESS, NOWHERE + 6, NOWHERE + 6, 0, 0,
 		"fetch");
 	sh_expect(&m, RV_RA, at + 4, "link of the jump that led there");
+	sh_run(&m);
+	sh_close(&m);
+}
+
+/*
+ * Across the end of memory: stval is where the part begins that is missing
+ * (volume II, 4.1.9: "the portion of the access that caused the fault"), and
+ * nothing has been written. The other way round it is the address.
+ */
+static void memory_ends(void)
+{
+	const uint64_t end = RAM + RAM_SIZE;
+	int k;
+
+	sh_open(&m, 1);
+	sh_li(&m, RV_A0, end);
+	sh_li(&m, RV_A1, 0x1122334455667788);
+	E(rv_sd(RV_A1, RV_A0, -8));
+	for (k = 1; k < 8; k++) {
+		sh_try(&m);
+		E(rv_ld(RV_A2, RV_A0, -k));
+		sh_trapped(&m, CAUSE_LOAD_ACCESS, end, "%d bytes loaded", k);
+		sh_try(&m);
+		E(rv_sd(RV_ZERO, RV_A0, -k));
+		sh_trapped(&m, CAUSE_STORE_ACCESS, end, "%d bytes stored", k);
+		E(rv_ld(RV_A2, RV_A0, -8));
+		sh_expect(&m, RV_A2, 0x1122334455667788, "%d bytes kept", k);
+	}
+	sh_li(&m, RV_A0, RAM);
+	E(rv_ld(RV_A1, RV_A0, 0));
+	E(rv_mv(RV_A3, RV_A1));
+	for (k = 1; k < 8; k++) {
+		sh_try(&m);
+		E(rv_sd(RV_ZERO, RV_A0, -k));
+		sh_trapped(&m, CAUSE_STORE_ACCESS, RAM - (unsigned)k,
+			"store %d before memory", k);
+	}
+	E(rv_ld(RV_A1, RV_A0, 0));
+	E(rv_sub(RV_A1, RV_A1, RV_A3));
+	sh_expect(&m, RV_A1, 0, "the first word");
 	sh_run(&m);
 	sh_close(&m);
 }
@@ -746,6 +787,7 @@ int main(void)
 	sh_watchdog(120);
 	illegal();
 	calls();
+	memory_ends();
 	csr_access();
 	csr_fields();
 	interrupts();
