@@ -680,7 +680,8 @@ bool memslot_next_tracked(const struct memslot *s, gfn_t *gfn);
  * Outside a read section, not from a callback (-EDEADLK). Waits for a running
  * transaction. Errors: -EINVAL no such id or space, or the pages are not in
  * the slot; -ENOENT no such slot; -ENXIO the slot is not dirty-logged;
- * -ENOMEM, or what a backend's sync_dirty returned: nothing is lost. `size_pages` 0: to the end of the slot.
+ * -ENOMEM, or what a backend's sync_dirty returned: nothing is lost.
+ * `size_pages` 0: to the end of the slot.
  */
 int memslot_harvest_range(struct memslots *ms, unsigned space, unsigned id,
 	uint64_t first_page, uint64_t size_pages, struct memslot_harvest **out,

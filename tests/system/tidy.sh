@@ -5,7 +5,9 @@
 set -eu
 
 cd "$(dirname "$0")/../.."
-failed=0
+# rule() is the end of a pipe, and so a process of its own.
+broken=$(mktemp)
+trap 'rm -f "$broken"' EXIT
 
 # rule NAME: what stdin lists breaks it
 rule()
@@ -14,7 +16,7 @@ rule()
 	if [ -z "$found" ]; then
 		echo "ok - $1"
 	else
-		failed=1
+		echo "$1" >>"$broken"
 		echo "not ok - $1"
 		echo "$found" | head -n 20 | sed 's/^/# /'
 	fi
@@ -81,4 +83,4 @@ awk 'length($0) > 100 {print FILENAME ":" FNR}' $(sources $rooms) |
 	rm -rf "$tmp"
 } | rule "memslot and pagetrack need nothing of libc but mem*"
 
-exit "$failed"
+[ ! -s "$broken" ]
