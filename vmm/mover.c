@@ -97,9 +97,11 @@ static bool pause_between(struct mover *m)
 
 static void arm_next(struct mover *m)
 {
-	fault_arm(
-		m->config.faults, points_of_a_move[m->next_point++], 1, false);
-	if (!points_of_a_move[m->next_point])
+	const unsigned *points =
+		points_of_a_move(vmm_machine_accel(m->config.machine));
+
+	fault_arm(m->config.faults, points[m->next_point++], 1, false);
+	if (!points[m->next_point])
 		m->next_point = 0;
 }
 

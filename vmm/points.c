@@ -16,11 +16,22 @@ static const struct fault_point *const tables[] = {memslot_fault_points,
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
-const unsigned points_of_a_move[] = {FAULT_TXN_BEGIN, FAULT_TXN_RECORD,
-	FAULT_VALIDATE_PLAN, FAULT_VALIDATE_SLOT, FAULT_VALIDATE_NODE,
-	FAULT_VALIDATE_SET, FAULT_PREPARE_TRACK, FAULT_PREPARE_LARGE,
-	FAULT_TRACK_RESERVE, FAULT_PREPARE_PARTICIPANT, FAULT_PAGETRACK_PREPARE,
-	FAULT_SOFT_PREPARE, FAULT_APPLY_PARTICIPANT, FAULT_SOFT_APPLY, 0};
+/* Up to where the CPUs' backend comes in. */
+#define POINTS_OF_ALL                                                          \
+	FAULT_TXN_BEGIN, FAULT_TXN_RECORD, FAULT_VALIDATE_PLAN,                \
+		FAULT_VALIDATE_SLOT, FAULT_VALIDATE_NODE, FAULT_VALIDATE_SET,  \
+		FAULT_PREPARE_TRACK, FAULT_PREPARE_LARGE, FAULT_TRACK_RESERVE, \
+		FAULT_PREPARE_PARTICIPANT, FAULT_PAGETRACK_PREPARE
+
+const unsigned *points_of_a_move(const char *accel)
+{
+	static const unsigned soft[] = {POINTS_OF_ALL, FAULT_SOFT_PREPARE,
+		FAULT_APPLY_PARTICIPANT, FAULT_SOFT_APPLY, 0};
+	static const unsigned kvm[] = {POINTS_OF_ALL, FAULT_KVM_PLAN,
+		FAULT_APPLY_PARTICIPANT, FAULT_KVM_MOVE, 0};
+
+	return strcmp(accel, "kvm") == 0 ? kvm : soft;
+}
 
 unsigned point_by_name(const char *name)
 {

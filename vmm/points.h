@@ -10,10 +10,10 @@ unsigned point_by_name(const char *name);
 const char *point_name(unsigned number);
 
 /*
- * The points that a move of a slot passes, in that order, ended by 0: what
- * --move-slot makes fail in turn.
+ * The points that a move of a slot passes with these CPUs ("soft", "kvm"), in
+ * that order, ended by 0: what --move-slot makes fail in turn.
  */
-extern const unsigned points_of_a_move[];
+const unsigned *points_of_a_move(const char *accel);
 
 /* Print all points, for --help. Negative if stdout cannot be written. */
 int points_print(void);
