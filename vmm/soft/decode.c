@@ -173,7 +173,7 @@ static struct decoded op_misc_mem(uint32_t bits)
 			return make(OP_PAUSE, 0, 0, 0, (int32_t)bits);
 		return make(OP_FENCE, 0, 0, 0, (int32_t)bits);
 	case 1:
-		return make(OP_FENCE_I, 0, 0, 0, 0);
+		return needs(ISA_ZIFENCEI, make(OP_FENCE_I, 0, 0, 0, 0));
 	case 2:
 		return op_cbo(bits);
 	}

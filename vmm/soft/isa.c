@@ -14,6 +14,7 @@ static const char *const names[ISA_EXTS] = {
 	[ISA_ZICBOP] = "zicbop",
 	[ISA_ZICBOZ] = "zicboz",
 	[ISA_ZICNTR] = "zicntr",
+	[ISA_ZIFENCEI] = "zifencei",
 	[ISA_ZIHINTPAUSE] = "zihintpause",
 	[ISA_ZAWRS] = "zawrs",
 	[ISA_ZBA] = "zba",
@@ -43,9 +44,9 @@ void isa_string(isa_off_t off, char text[ISA_STRING_MAX])
 			add(text, "", names[e]);
 	add(text, "", "c");
 	for (unsigned e = ISA_ZICBOM; e <= ISA_SVPBMT; e++) {
-		/* Where two that are always there have their place. */
-		if (e == ISA_ZIHINTPAUSE)
-			add(text, "_", "zicsr_zifencei");
+		/* Where one that is always there has its place. */
+		if (e == ISA_ZIFENCEI)
+			add(text, "_", "zicsr");
 		if (isa_has(off, e))
 			add(text, "_", names[e]);
 		else if (e == ISA_SVADU)

@@ -6,7 +6,8 @@
  * be like another one or to see what a guest makes of it: instructions, CSR
  * fields and page table bits of an extension that is off behave as the
  * specification says they do where it is not implemented, and the device
- * tree does not name it. I, C, Zicsr and Zifencei are always there.
+ * tree does not name it. I, C and Zicsr are always there: S mode needs Zicsr,
+ * and without C every jump would have to look for a misaligned target.
  */
 #ifndef VMM_SOFT_ISA_H
 #define VMM_SOFT_ISA_H
@@ -34,6 +35,7 @@ enum isa_ext {
 	ISA_ZICBOP,
 	ISA_ZICBOZ,
 	ISA_ZICNTR,
+	ISA_ZIFENCEI,
 	ISA_ZIHINTPAUSE,
 	ISA_ZAWRS,
 	ISA_ZBA,
