@@ -117,6 +117,13 @@ static inline struct fault_plan *kvm_faults(const struct kvm *k)
  */
 int sys_ioctl(struct fault_plan *faults, unsigned point, int injected, int fd,
 	unsigned long request, void *arg);
+/*
+ * KVM_GET_MSRS, KVM_SET_MSRS (api.rst 4.18, 4.19): how many of the entries,
+ * at most SYS_MSRS_MAX, from the first on were done, or a negative errno.
+ */
+#define SYS_MSRS_MAX 2u
+int sys_msrs(int fd, unsigned long request, struct kvm_msr_entry *entry,
+	unsigned count);
 int sys_extension(int fd, unsigned cap);
 /* One KVM_SET_USER_MEMORY_REGION; pages 0 deletes. */
 int sys_set_region(struct kvm *k, unsigned point, unsigned id,

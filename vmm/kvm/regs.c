@@ -107,16 +107,12 @@ static int start_sregs(struct vcpu *v, const struct kvm_start *start)
  */
 static void start_msrs(struct vcpu *v)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} m = {
-		.head.nmsrs = 2,
-		.entry = {{.index = MSR_MTRR_DEF_TYPE, .data = 0x806},
-			{.index = MSR_MISC_ENABLE, .data = 1}},
+	struct kvm_msr_entry entry[] = {
+		{.index = MSR_MTRR_DEF_TYPE, .data = 0x806},
+		{.index = MSR_MISC_ENABLE, .data = 1},
 	};
 
-	(void)sys_ioctl(NULL, 0, 0, v->fd, KVM_SET_MSRS, &m);
+	(void)sys_msrs(v->fd, KVM_SET_MSRS, entry, 2);
 }
 
 int regs_start(struct vcpu *v, const struct kvm_start *start,

@@ -37,6 +37,23 @@ int sys_ioctl(struct fault_plan *faults, unsigned point, int injected, int fd,
 	return r < 0 ? -errno : r;
 }
 
+int sys_msrs(int fd, unsigned long request, struct kvm_msr_entry *entry,
+	unsigned count)
+{
+	/* kvm_msrs ends with an array of no size: room for it follows */
+	_Alignas(struct kvm_msrs) uint8_t
+		room[sizeof(struct kvm_msrs) + SYS_MSRS_MAX * sizeof(*entry)];
+	struct kvm_msrs *m = (struct kvm_msrs *)room;
+	int r;
+
+	memset(room, 0, sizeof(room));
+	m->nmsrs = count;
+	memcpy(m->entries, entry, count * sizeof(*entry));
+	r = sys_ioctl(NULL, 0, 0, fd, request, m);
+	memcpy(entry, m->entries, count * sizeof(*entry));
+	return r;
+}
+
 int sys_extension(int fd, unsigned cap)
 {
 	int r = (int)ioctl(fd, KVM_CHECK_EXTENSION, (unsigned long)cap);

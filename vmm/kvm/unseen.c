@@ -20,15 +20,10 @@ static const uint32_t clocks[] = {MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_SYSTEM_TIME};
 
 static uint64_t read_msr(struct vcpu *v, uint32_t index)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} m = {.head.nmsrs = 1, .entry.index = index};
+	struct kvm_msr_entry entry = {.index = index};
 
 	/* a kernel without the MSR writes no clock */
-	if (sys_ioctl(NULL, 0, 0, v->fd, KVM_GET_MSRS, &m) != 1)
-		return 0;
-	return m.entry.data;
+	return sys_msrs(v->fd, KVM_GET_MSRS, &entry, 1) == 1 ? entry.data : 0;
 }
 
 int kernel_writes(struct kvm *k, gfn_t gfn, uint64_t size_pages,
