@@ -26,12 +26,13 @@ MEMSLOT_BEGIN_DECLS
 
 /*
  * Numbers: 1.. memslot, 32.. pagetrack, 64.. backends and the machine,
- * 128.. devices.
+ * 128.. devices, 160.. virtio.
  */
 #define FAULT_BASE_MEMSLOT   1u
 #define FAULT_BASE_PAGETRACK 32u
 #define FAULT_BASE_VMM       64u
 #define FAULT_BASE_DEVICES   128u
+#define FAULT_BASE_VIRTIO    160u
 
 enum memslot_fault {
 	FAULT_TXN_BEGIN = FAULT_BASE_MEMSLOT,
