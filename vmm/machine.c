@@ -362,8 +362,11 @@ int vmm_machine_run(
 		[ACCEL_STOP_ERROR] = VMM_STOP_ERROR,
 	};
 	enum accel_stop stop;
-	int r = m->accel.ops->run(m->accel.ctx, &stop, err);
+	int r = machine_start_virtio(m, err);
 
+	if (!r)
+		r = m->accel.ops->run(m->accel.ctx, &stop, err);
+	machine_stop_virtio(m);
 	if (r)
 		return r;
 	*why = reason[stop];

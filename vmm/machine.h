@@ -4,8 +4,9 @@
  *
  * create, run, stop and destroy are separate; run returns when the guest has
  * powered off or somebody has called stop. The library prints nothing and
- * leaves signals alone; the only threads it starts are CPUs 1 and up, inside
- * vmm_machine_run().
+ * leaves signals alone; the only threads it starts are CPUs 1 and up, and those
+ * of the virtio devices that were asked for (docs/virtio.md). All of them end
+ * before vmm_machine_run() returns.
  *
  * There are two kinds of machine: riscv64.h (the embedded CPU) and x86.h
  * (KVM). Each header has its guest-physical map.
@@ -83,6 +84,12 @@ struct vmm_map {
 	uint64_t chips_size; /* 0: there are none */
 };
 
+/* A disk whose bytes are those of a file; see devices/virtio/blk.h. */
+struct vmm_disk {
+	const char *path;
+	bool read_only;
+};
+
 struct vmm_config {
 	enum vmm_accel accel;
 	uint64_t mem_size;    /* bytes of RAM; 0: VMM_MEM_DEFAULT */
@@ -112,6 +119,10 @@ struct vmm_config {
 
 	bool vgtt;              /* have the device of devices/vgtt.h ... */
 	uint64_t vgtt_aperture; /* ... with this many bytes; 0: default */
+
+	const struct vmm_disk *disks;
+	unsigned disk_count;
+	bool rng; /* random bytes from the host */
 
 	const struct memslot_order *order; /* NULL: ours */
 	struct fault_plan *faults;         /* or NULL */

@@ -55,11 +55,14 @@ int machine_add_pci(struct vmm_machine *m, struct pci_bus_config *config,
 		return r;
 	m->has_pci = true;
 	r = add_vgtt(m, err);
+	if (!r)
+		r = machine_add_virtio(m, err);
 	return r ? r : pci_bus_attach(&m->pci, &m->mmio, ecam, err);
 }
 
 void machine_remove_pci(struct vmm_machine *m)
 {
+	machine_remove_virtio(m);
 	vgtt_destroy(m->vgtt);
 	m->vgtt = NULL;
 	if (m->has_pci)

@@ -416,6 +416,26 @@ static int parse_append(
 	return 0;
 }
 
+/* FILE or FILE,ro; a file's own name may have commas. */
+static int parse_disk(struct options *o, char *text, struct memslot_error *err)
+{
+	char *comma = strrchr(text, ',');
+	struct vmm_disk d = {.path = text};
+
+	if (comma && strcmp(comma, ",ro") == 0) {
+		*comma = '\0';
+		d.read_only = true;
+	}
+	if (!*text)
+		return memslot_fail(
+			err, -EINVAL, "--disk: no file is named: FILE[,ro]");
+	if (o->disk_count == OPTIONS_DISKS_MAX)
+		return memslot_fail(err, -EINVAL, "--disk: at most %d of them",
+			OPTIONS_DISKS_MAX);
+	o->disk[o->disk_count++] = d;
+	return 0;
+}
+
 static int parse_dump_dtb(
 	struct options *o, char *text, struct memslot_error *err)
 {
@@ -452,6 +472,8 @@ static const struct option table[] = {
 		"(auto)"},
 	{"--slot", "id=,base=,size=[,ro][,log-dirty]", true, parse_slot,
 		"one more memory slot"},
+	{"--disk", "FILE[,ro]", true, parse_disk,
+		"a virtio disk: a raw image, read-only with ,ro"},
 	{"--track", "BASE,PAGES", true, parse_track,
 		"protect pages, count the writes to them"},
 	{"--order", "ours|legacy", false, parse_order,
@@ -486,6 +508,8 @@ int options_help(void)
 			   "guest; without a\n"
 			   "        kernel a built-in one runs, ours beside "
 			   "legacy\n"
+			   "  --rng  random bytes from the host "
+			   "(virtio)\n"
 			   "  --vgtt[=SIZE]\n"
 			   "        a PCI device that shadows tables of the "
 			   "guest (docs/vgtt.md);\n"
@@ -544,6 +568,8 @@ static bool parse_simple(
 		o->deterministic = true;
 		*r = number("--deterministic", arg + strlen("--deterministic="),
 			&o->seed, err);
+	} else if (strcmp(arg, "--rng") == 0) {
+		o->rng = true;
 	} else if (strcmp(arg, "--vgtt") == 0) {
 		o->vgtt = true;
 	} else if (strncmp(arg, "--vgtt=", strlen("--vgtt=")) == 0) {

@@ -7,6 +7,7 @@
 
 #define OPTIONS_SLOTS_MAX  64
 #define OPTIONS_TRACKS_MAX 64
+#define OPTIONS_DISKS_MAX  16
 
 enum options_action {
 	OPTIONS_RUN,
@@ -39,6 +40,9 @@ struct options {
 	unsigned slot_count;
 	struct options_track track[OPTIONS_TRACKS_MAX];
 	unsigned track_count;
+	struct vmm_disk disk[OPTIONS_DISKS_MAX];
+	unsigned disk_count;
+	bool rng;
 	enum options_order order;
 	unsigned inject_point; /* 0: none */
 	uint64_t inject_nth;

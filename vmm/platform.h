@@ -40,6 +40,8 @@ struct vmm_machine {
 	struct uart uart;
 	struct pci_bus pci;
 	struct vgtt *vgtt; /* or NULL */
+	struct virtio_unit *virtio;
+	unsigned virtio_count;
 	bool has_reader, has_slotctl, has_uart, has_pci;
 	struct mapping *mappings; /* one a slot, in the order of creation */
 	unsigned mapping_count;
@@ -87,5 +89,14 @@ int machine_add_uart(struct vmm_machine *m, struct bus *bus, gpa_t base,
 int machine_add_pci(struct vmm_machine *m, struct pci_bus_config *config,
 	gpa_t ecam, struct memslot_error *err);
 void machine_remove_pci(struct vmm_machine *m);
+
+/*
+ * The virtio devices of m->config, on the PCI bus; their threads run while
+ * CPUs do. In machine_virtio.c.
+ */
+int machine_add_virtio(struct vmm_machine *m, struct memslot_error *err);
+int machine_start_virtio(struct vmm_machine *m, struct memslot_error *err);
+void machine_stop_virtio(struct vmm_machine *m);
+void machine_remove_virtio(struct vmm_machine *m);
 
 #endif

@@ -2,6 +2,7 @@
 #include "vmm/points.h"
 
 #include "devices/vgtt.h"
+#include "devices/virtio/device.h"
 #include "pagetrack/pagetrack.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/soft/soft.h"
@@ -12,7 +13,7 @@
 
 static const struct fault_point *const tables[] = {memslot_fault_points,
 	pagetrack_fault_points, soft_fault_points, kvm_fault_points,
-	vgtt_fault_points};
+	vgtt_fault_points, virtio_fault_points};
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -118,6 +118,9 @@ void session_init(struct session *s, const struct options *o)
 		.append = o->append,
 		.slots = o->slot,
 		.slot_count = o->slot_count,
+		.disks = o->disk,
+		.disk_count = o->disk_count,
+		.rng = o->rng,
 		.vgtt = o->vgtt,
 		.vgtt_aperture = o->vgtt_aperture,
 		.order = o->order == OPTIONS_ORDER_LEGACY

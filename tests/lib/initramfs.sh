@@ -6,7 +6,8 @@
 # Make an initramfs for a Linux guest: busybox, the window program (compiled
 # here) and INIT, by default examples/guest/init. The same input gives the
 # same bytes. ARCH in the environment is the guest's: riscv64 if it is not
-# set, or amd64.
+# set, or amd64. MODULES is a set of kernel modules (guest.sh) to put into
+# /modules; the file `order` there names them in the order of loading.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -36,6 +37,13 @@ cp "$init" "$tmp/fs/init"
 	-o "$tmp/fs/bin/window" "$root/examples/guest/window.c"
 "$cc" -std=gnu11 -O2 -static -Wall -Wextra -Werror \
 	-o "$tmp/fs/bin/vgtt-demo" "$root/examples/guest/vgtt-demo.c"
+if [ -n "${MODULES:-}" ]; then
+	mkdir "$tmp/fs/modules"
+	cp "$cache/$arch/modules/$MODULES.order" "$tmp/fs/modules/order"
+	while read -r module; do
+		cp "$cache/$arch/modules/$module" "$tmp/fs/modules/"
+	done <"$tmp/fs/modules/order"
+fi
 chmod 755 "$tmp/fs/init"
 find "$tmp/fs" -exec touch -h -d @0 {} +
 
