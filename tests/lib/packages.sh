@@ -60,6 +60,7 @@ group()
 		binutils strip
 		device-tree-compiler dtc
 		u-boot-qemu sh
+		e2fsprogs mkfs.ext4
 		acpica-tools iasl
 		spin spin
 		clang-format clang-format
