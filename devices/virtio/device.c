@@ -26,7 +26,6 @@ const struct fault_point virtio_fault_points[] = {
 	{FAULT_VIRTIO_BLK_FLUSH, "blk.flush", "have it on stable storage"},
 	{FAULT_VIRTIO_BLK_DISCARD, "blk.discard", "punch a hole into it"},
 	{FAULT_VIRTIO_RNG, "rng.get", "get random bytes from the host"},
-	{FAULT_VIRTIO_NET_SEND, "net.send", "hand a frame to the network"},
 	{0, NULL, NULL},
 };
 

@@ -51,7 +51,6 @@ enum virtio_fault {
 	FAULT_VIRTIO_BLK_FLUSH,
 	FAULT_VIRTIO_BLK_DISCARD,
 	FAULT_VIRTIO_RNG,
-	FAULT_VIRTIO_NET_SEND,
 	FAULT_VIRTIO_END, /* not a point */
 };
 extern const struct fault_point virtio_fault_points[];
