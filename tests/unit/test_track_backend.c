@@ -197,6 +197,47 @@ static void what_is_said_holds(void)
 	close_bed(&b);
 }
 
+/* Slots that are new, or only change their flags, have no pages to name. */
+static void nothing_to_say(void)
+{
+	struct memslot_txn *t;
+	struct backend b;
+	struct memslot_config c = {.id = 0,
+		.gpa = FIRST(7) << 12,
+		.size = PAGES << 12,
+		.host = memory[0]};
+
+	open_bed(&b);
+	CHECK_EQ(pagetrack_add(b.stay, 0, FIRST(2), PAGES, NULL), 0);
+	CHECK_EQ(memslot_begin(b.ms, &t, NULL), 0);
+	memslot_create(t, &c);
+	memslot_set_flags(t, 0, 2, MEMSLOT_LOG_DIRTY);
+	CHECK_EQ(memslot_commit(t, NULL, NULL), 0);
+	CHECK_EQ(b.named_count, 0);
+	CHECK_EQ(pagetrack_size_pages(b.stay), PAGES);
+	close_bed(&b);
+}
+
+/* The tracker's own refusal comes before anybody seals. */
+static void a_refusing_node(void)
+{
+	static const struct pagetrack_ops none = {.name = "refuses"};
+	struct pagetrack_node *refuse;
+	struct backend b;
+
+	open_bed(&b);
+	CHECK_EQ(pagetrack_register(
+			 b.pt, &none, NULL, PAGETRACK_REFUSE, &refuse, NULL),
+		0);
+	CHECK_EQ(pagetrack_add(refuse, 0, FIRST(2), 1, NULL), 0);
+	CHECK_EQ(memslots_delete_slot(b.ms, 0, 2, NULL), -EBUSY);
+	CHECK_EQ(b.published, 0);
+	pagetrack_unregister(refuse);
+	CHECK(b.untracked > 0);
+	CHECK_EQ(memslots_delete_slot(b.ms, 0, 2, NULL), 0);
+	close_bed(&b);
+}
+
 /* A seal ends with a change that fails, too. */
 static void a_failed_change_unseals(void)
 {
@@ -274,6 +315,8 @@ static void not_recoverable(void)
 int main(void)
 {
 	what_is_said_holds();
+	nothing_to_say();
+	a_refusing_node();
 	a_failed_change_unseals();
 	a_refusal_changes_nothing();
 	not_recoverable();
