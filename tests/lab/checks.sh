@@ -35,6 +35,7 @@ check_kvm() # there is a KVM, with the paging that was asked for
 
 check_oracle() # the slot manager's rules are the kernel's
 {
+	limit=120
 	program kvm_oracle 100000
 }
 
