@@ -34,8 +34,13 @@ libs="-lfdt -lz -lm -pthread"
 mkdir -p "$out"
 
 # Everything but main(); compiled once for all targets.
-library=$(ls memslot/*.c pagetrack/*.c devices/*.c vmm/boot/*.c vmm/soft/*.c)
-library="$library vmm/options.c vmm/points.c"
+library=$(ls memslot/*.c pagetrack/*.c devices/*.c devices/virtio/*.c \
+	vmm/boot/*.c vmm/soft/*.c)
+case $(uname -m) in
+x86_64) kvm=$(find vmm/kvm -name '*.c' ! -name none.c) ;;
+*) kvm=vmm/kvm/none.c ;;
+esac
+library="$library $kvm vmm/options.c vmm/points.c"
 
 # more TARGET: sources of its own beside tests/fuzz/fuzz_TARGET.c
 more()
