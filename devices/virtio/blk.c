@@ -14,6 +14,7 @@
 #include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,7 +35,8 @@ struct blk {
 	bool read_only;
 	uint64_t capacity;               /* sectors */
 	MEMSLOT_ATOMIC(bool) through;    /* write-through was chosen */
-	MEMSLOT_ATOMIC(bool) unsafe;     /* a flush has failed */
+	pthread_mutex_t flush_lock;      /* one flush at a time */
+	bool unsafe;                     /* a flush has failed; its lock's */
 	MEMSLOT_ATOMIC(bool) complained; /* of a host error, in the log */
 	uint8_t *buffer[VIRTIO_BLK_QUEUES_MAX];
 	struct virtq_chain chain[VIRTIO_BLK_QUEUES_MAX];
@@ -92,17 +94,35 @@ static int file_write(
 	return 0;
 }
 
+static uint8_t flush_locked(struct blk *b)
+{
+	int e = 0;
+
+	if (b->unsafe)
+		return VIRTIO_BLK_S_IOERR;
+	if (fails(b, FAULT_VIRTIO_BLK_FLUSH))
+		e = EIO;
+	else if (fdatasync(b->fd))
+		e = errno;
+	if (!e)
+		return VIRTIO_BLK_S_OK;
+	b->unsafe = true;
+	return host_error(b, "flush", e);
+}
+
+/*
+ * The kernel reports a failed write-back once for an open file. Queues share
+ * it: none may be told that all is well between another's failure and
+ * `unsafe`.
+ */
 static uint8_t flush(struct blk *b)
 {
-	if (atomic_load(&b->unsafe))
-		return VIRTIO_BLK_S_IOERR;
-	if (fails(b, FAULT_VIRTIO_BLK_FLUSH) || fdatasync(b->fd)) {
-		int e = errno ? errno : EIO;
+	uint8_t status;
 
-		atomic_store(&b->unsafe, true);
-		return host_error(b, "flush", e);
-	}
-	return VIRTIO_BLK_S_OK;
+	pthread_mutex_lock(&b->flush_lock);
+	status = flush_locked(b);
+	pthread_mutex_unlock(&b->flush_lock);
+	return status;
 }
 
 /* After anything that changes the file. */
@@ -438,6 +458,7 @@ static void destroy(void *ctx)
 		free(b->buffer[i]);
 	if (b->fd >= 0)
 		close(b->fd);
+	pthread_mutex_destroy(&b->flush_lock);
 	free(b);
 }
 
@@ -498,6 +519,7 @@ int virtio_blk_create(const struct virtio_disk *disk,
 		return memslot_fail(
 			err, -ENOMEM, "no memory for disk \"%s\"", disk->path);
 	b->fd = -1;
+	pthread_mutex_init(&b->flush_lock, NULL);
 	b->read_only = disk->read_only;
 	r = build(b, disk, common, err);
 	if (r) {
