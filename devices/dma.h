@@ -38,17 +38,6 @@ int dma_write(struct dma *d, gpa_t gpa, const void *bytes, size_t len);
 int dma_load16(struct dma *d, gpa_t gpa, uint16_t *value);
 int dma_store16(struct dma *d, gpa_t gpa, uint16_t value);
 
-/*
- * Give whole pages inside [gpa, gpa + len) back to the host: they read as
- * zeros from now on, which counts as a write of zeros, and cost nothing
- * until touched. Pages that somebody tracks keep their bytes and memory,
- * and so do pages without a slot, of read-only slots, and those that the
- * host does not take: the call is a hint. `*pages` grows by what was given.
- * The slots' memory must be private and anonymous (madvise(2)
- * MADV_DONTNEED).
- */
-int dma_discard(struct dma *d, gpa_t gpa, uint64_t len, uint64_t *pages);
-
 MEMSLOT_END_DECLS
 
 #endif

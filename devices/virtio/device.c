@@ -281,11 +281,6 @@ bool virtio_live(struct virtio_device *dev, unsigned queue)
 	       atomic_load(&dev->allowed);
 }
 
-struct dma *virtio_dma(struct virtio_device *dev, unsigned queue)
-{
-	return &dev->worker[dev->queue[queue].worker].dma;
-}
-
 /* Is the queue still good? If it has just been found broken, say so once. */
 static bool still_good(struct virtio_device *dev, unsigned queue)
 {
@@ -305,16 +300,6 @@ bool virtio_pop(
 	return virtio_live(dev, queue) &&
 	       virtq_pop(&dev->queue[queue].q, c) == 1 &&
 	       still_good(dev, queue);
-}
-
-unsigned virtio_waiting(struct virtio_device *dev, unsigned queue)
-{
-	unsigned n;
-
-	if (!virtio_live(dev, queue))
-		return 0;
-	n = virtq_waiting(&dev->queue[queue].q);
-	return still_good(dev, queue) ? n : 0;
 }
 
 int64_t virtio_read(struct virtio_device *dev, unsigned queue,

@@ -201,7 +201,6 @@ static inline bool virtio_has(const struct virtio_device *dev, unsigned bit)
  */
 bool virtio_pop(
 	struct virtio_device *dev, unsigned queue, struct virtq_chain *c);
-unsigned virtio_waiting(struct virtio_device *dev, unsigned queue);
 int64_t virtio_read(struct virtio_device *dev, unsigned queue,
 	const struct virtq_chain *c, uint64_t offset, void *bytes, size_t len);
 int64_t virtio_write(struct virtio_device *dev, unsigned queue,
@@ -212,7 +211,6 @@ void virtio_push(struct virtio_device *dev, unsigned queue,
 void virtio_signal(struct virtio_device *dev, unsigned queue);
 bool virtio_rest(struct virtio_device *dev, unsigned queue);
 bool virtio_live(struct virtio_device *dev, unsigned queue);
-struct dma *virtio_dma(struct virtio_device *dev, unsigned queue);
 
 /* Any thread: let the queue's worker run it. */
 void virtio_wake(struct virtio_device *dev, unsigned queue);

@@ -126,7 +126,7 @@ def main():
             figures += [("resident", resident, 16, "MiB"),
                         ("idle", idle, IDLE_LIMIT, "% of a CPU")]
         else:
-            print("no guest kernel: run tests/lib/guest-riscv64.sh")
+            print("no guest kernel: run tests/lib/guest.sh riscv64")
     for name, value, limit, unit in figures:
         print(f"{name:9} {value:6.2f} {unit}, less than {limit} wanted")
         failed |= value >= limit

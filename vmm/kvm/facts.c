@@ -121,7 +121,6 @@ static void optional(int dev, struct kvm_facts *f)
 	f->precise_zap = sys_extension(dev, KVM_CAP_DISABLE_QUIRKS2) &
 			 KVM_X86_QUIRK_SLOT_ZAP_ALL;
 	f->step_alone = debug & KVM_GUESTDBG_BLOCKIRQ;
-	f->prefault = sys_extension(dev, KVM_CAP_PRE_FAULT_MEMORY) > 0;
 }
 
 static int check_device(

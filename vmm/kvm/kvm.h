@@ -53,7 +53,6 @@ struct kvm_facts {
 	unsigned ring_cap;     /* the capability that it is */
 	bool precise_zap;      /* DELETE forgets one slot's mappings only */
 	bool step_alone;       /* single steps without interrupts */
-	bool prefault;         /* KVM_PRE_FAULT_MEMORY */
 };
 
 /*
